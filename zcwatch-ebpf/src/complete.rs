@@ -1,0 +1,278 @@
+//! Completions and reads, exact from two tracepoints.
+//!
+//! `msg_zerocopy_complete` either queues the uarg's own skb as a notification, and reports it
+//! (`inet_sk_error_report`), or merges it into the queue's tail, and consumes it at once: then
+//! `consume_skb` shows its own range and bit. A queued one is consumed when the application has
+//! read it, with the range it grew to and the bit it began with. So the merged pieces, and what
+//! was read less those pieces, cover every id once, each with its true bit.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use zcwatch_common::{Completed, Path, RECENT, Socket, kind, stat, state};
+
+use crate::{atomic::{add, word}, kernel::*, layout::*, maps::*, socket};
+
+/// `SO_EE_ORIGIN_ZEROCOPY`.
+const ORIGIN_ZEROCOPY: u8 = 5;
+/// `SO_EE_CODE_ZEROCOPY_COPIED`.
+const CODE_COPIED: u8 = 1;
+const MASK: u64 = RECENT as u64 - 1;
+
+/// What an skb's `sock_exterr_skb` says.
+#[derive(Clone, Copy)]
+pub struct Notification {
+    pub lo: u32,
+    pub hi: u32,
+    pub copied: bool,
+}
+
+/// The notification that an skb of an error queue carries, if it is one of zerocopy.
+///
+/// # Safety
+/// `skb` is a struct sk_buff.
+#[inline(always)]
+pub unsafe fn notification(skb: Ptr) -> Option<Notification> {
+    // SAFETY: as promised by the caller; these offsets are inside skb->cb.
+    unsafe {
+        if field::<u8>(skb, &SERR_ORIGIN) != ORIGIN_ZEROCOPY {
+            return None;
+        }
+        Some(Notification {
+            lo: field(skb, &SERR_INFO),
+            hi: field(skb, &SERR_DATA),
+            copied: field::<u8>(skb, &SERR_CODE) & CODE_COPIED != 0,
+        })
+    }
+}
+
+/// Splits a range at the window's first id: ids before it, ids in it.
+#[inline(always)]
+pub fn split(base: u32, lo: u32, hi: u32) -> (u64, u64) {
+    let n = hi.wrapping_sub(lo) as u64 + 1;
+    if !before(lo, base) {
+        return (0, n);
+    }
+    let below = base.wrapping_sub(lo) as u64;
+    if below >= n { (n, 0) } else { (below, n - below) }
+}
+
+/// `inet_sk_error_report(sk)`: after a notification was queued or grew, and for much else. The
+/// queue's tail is new only when a notification started; a busy reader may have taken it already,
+/// and then its read tells all but the time.
+#[btf_tracepoint(function = "inet_sk_error_report")]
+pub fn notified(ctx: BtfTracePointContext) -> i32 {
+    let sk: Ptr = ctx.arg(0);
+    let cookie = cookie_of(sk);
+    let Some(entry) = socket::lookup(cookie) else { return 0 };
+    // SAFETY: the tracepoint's own socket, and its map value.
+    unsafe {
+        let Some((skb, n)) = tail(sk) else { return 0 };
+        let mark = n.lo.wrapping_add(1);
+        if (*entry).last_head == mark {
+            return 0;
+        }
+        (*entry).last_head = mark;
+        let (_, ids) = split((*entry).base, n.lo, n.hi);
+        if ids == 0 || (*entry).state & state::BASED == 0 {
+            return 0;
+        }
+        write(kind::STARTED, cookie, n, 0, trail(skb, cookie, n.lo, false));
+    }
+    0
+}
+
+/// `consume_skb(skb, location)`, the location from 6.12 on: of all skbs, those that were a uarg.
+#[btf_tracepoint(function = "consume_skb")]
+pub fn consumed(ctx: BtfTracePointContext) -> i32 {
+    let skb: Ptr = ctx.arg(0);
+    // SAFETY: the tracepoint's own skb, and pointers in it.
+    unsafe {
+        if field::<u32>(skb, &SKB_LEN) != 0 {
+            return 0;
+        }
+        let sk = field::<Ptr>(skb, &SKB_SK);
+        if sk.is_null() {
+            return 0;
+        }
+        let cookie = cookie_of(sk);
+        let Some(entry) = socket::lookup(cookie) else { return 0 };
+        let Some(n) = notification(skb) else { return 0 };
+        let location: u64 = ctx.arg(1);
+        let read = READERS.get_ptr(location).is_some();
+
+        let (below, ids) = if (*entry).state & state::BASED == 0 {
+            (n.hi.wrapping_sub(n.lo) as u64 + 1, 0)
+        } else {
+            split((*entry).base, n.lo, n.hi)
+        };
+        if below > 0 {
+            // A notification that was read repeats the pieces in it; those were counted.
+            if read {
+                add(&raw mut (*entry).before, below);
+            }
+        }
+        if read {
+            add(&raw mut (*entry).notifications_read, 1);
+        }
+        if ids > 0 {
+            let lo = if below > 0 { (*entry).base } else { n.lo };
+            let n = Notification { lo, ..n };
+            let which = n.copied as usize & 1;
+            if read {
+                add(&raw mut (*entry).reads[which], ids);
+                pair_read(entry, n);
+            } else {
+                add(&raw mut (*entry).pieces[which], ids);
+                pair_piece(entry, sk, n, ids);
+            }
+        }
+        let way = trail(skb, cookie, n.lo, true);
+        write(if read { kind::READ } else { kind::PIECE }, cookie, n, location, way);
+    }
+    0
+}
+
+#[inline(always)]
+fn write(kind: u32, cookie: u64, n: Notification, location: u64, path: Path) {
+    emit(Completed {
+        head: header(kind, cookie),
+        lo: n.lo,
+        hi: n.hi,
+        copied: n.copied as u32,
+        pad: 0,
+        location,
+        path,
+    });
+}
+
+/// The notification at the tail of the error queue.
+///
+/// # Safety
+/// `sk` is a struct sock.
+#[inline(always)]
+unsafe fn tail(sk: Ptr) -> Option<(Ptr, Notification)> {
+    // SAFETY: as promised by the caller. An empty queue points to itself.
+    unsafe {
+        let queue = sk as u64 + SK_ERROR_QUEUE.load() as u64;
+        let at = (SK_ERROR_QUEUE.load() + SKB_LIST_PREV.load()) as usize;
+        let skb = core::ptr::read_volatile(sk.add(at).cast::<Ptr>());
+        if skb as u64 == queue {
+            return None;
+        }
+        notification(skb).map(|n| (skb, n))
+    }
+}
+
+/// The way of the uarg that lives in this skb's cb.
+#[inline(always)]
+fn trail(skb: Ptr, cookie: u64, id: u32, last: bool) -> Path {
+    let uarg = skb as u64 + SKB_CB.load() as u64;
+    let mut path = Path {
+        first_ns: 0,
+        hops: [zcwatch_common::Hop { device: 0, intact: 0, copied: 0 }; 4],
+        marks: 0,
+        looks: 0,
+    };
+    if let Some(t) = PATHS.get_ptr(uarg) {
+        // SAFETY: a live map value; a torn copy can only be of a uarg that is still in use,
+        // and this one is not.
+        unsafe {
+            if (*t).cookie == cookie && (*t).id == id {
+                path = (*t).path;
+            }
+        }
+        if last {
+            let _ = PATHS.remove(uarg);
+        }
+    }
+    path
+}
+
+/// Finds out which notification a piece was merged into, so that the counters alone give the
+/// copied ids exactly: copied = copied pieces + ids read in copied notifications − the pieces
+/// in those.
+///
+/// # Safety
+/// `entry` is the map value of `sk`.
+#[inline(always)]
+unsafe fn pair_piece(entry: *mut Socket, sk: Ptr, piece: Notification, ids: u64) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        if let Some((_, whole)) = tail(sk)
+            && covers(whole.lo, whole.hi, piece.lo)
+        {
+            add(&raw mut (*entry).merged_into[whole.copied as usize & 1], ids);
+            return;
+        }
+        // A reader has taken it already. Leave the piece where the reader looks, then look
+        // where the reader leaves its ranges: whoever comes second finds the other.
+        let packed = (piece.lo as u64) << 32 | ids << 1 | 1;
+        let mut slot = 0;
+        let mut mine = RECENT;
+        while slot < RECENT {
+            let p = &raw mut (*entry).waiting[slot];
+            if word(p).replace(0, packed) {
+                mine = slot;
+                break;
+            }
+            slot += 1;
+        }
+        if mine >= RECENT {
+            count(stat::UNPAIRED);
+            return;
+        }
+        let mut bit = 0;
+        while bit < 2 {
+            let n = (*entry).recent_at[bit];
+            let mut i = 0;
+            while i < RECENT {
+                let range = word(&raw mut (*entry).recent[bit][i]).load();
+                if (i as u64) < n && covers((range >> 32) as u32, range as u32, piece.lo) {
+                    let p = &raw mut (*entry).waiting[mine & MASK as usize];
+                    if word(p).replace(packed, 0) {
+                        add(&raw mut (*entry).merged_into[bit], ids);
+                    }
+                    return;
+                }
+                i += 1;
+            }
+            bit += 1;
+        }
+    }
+}
+
+/// The reader's half of [`pair_piece`].
+///
+/// # Safety
+/// As [`pair_piece`].
+#[inline(always)]
+unsafe fn pair_read(entry: *mut Socket, n: Notification) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        if n.lo == n.hi {
+            return; // nothing was merged into it
+        }
+        let bit = n.copied as usize & 1;
+        let at = (*entry).recent_at[bit];
+        let range = (n.lo as u64) << 32 | n.hi as u64;
+        let slot = (at & MASK) as usize;
+        word(&raw mut (*entry).recent[bit][slot]).put(range);
+        add(&raw mut (*entry).recent_at[bit], 1);
+        let mut i = 0;
+        while i < RECENT {
+            let p = &raw mut (*entry).waiting[i];
+            let packed = word(p).load();
+            if packed != 0
+                && covers(n.lo, n.hi, (packed >> 32) as u32)
+                && word(p).replace(packed, 0)
+            {
+                add(&raw mut (*entry).merged_into[bit], (packed as u32 >> 1) as u64);
+            }
+            i += 1;
+        }
+    }
+}
+
+#[inline(always)]
+fn covers(lo: u32, hi: u32, id: u32) -> bool {
+    id.wrapping_sub(lo) <= hi.wrapping_sub(lo)
+}

@@ -1,0 +1,127 @@
+//! Reading the kernel: typed pointer walks that the verifier checks, and the few reads through
+//! untyped memory that need a helper.
+
+use aya_ebpf::{
+    Global,
+    helpers::{
+        bpf_probe_read_kernel,
+        generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
+    },
+};
+use zcwatch_common::ABSENT;
+
+use crate::layout::*;
+
+/// A kernel pointer. Typed by the verifier, not by us.
+pub type Ptr = *const u8;
+
+/// `SOCK_ZEROCOPY` in `skc_flags`, all versions.
+const SOCK_ZEROCOPY: u64 = 1 << 18;
+/// The task is a worker of io_uring (include/linux/sched.h).
+const PF_IO_WORKER: u32 = 0x10;
+const PF_KTHREAD: u32 = 0x20_0000;
+/// `__USER_CS` of a 64-bit x86 task; a compat task has other registers and numbers.
+const USER_CS: u16 = 0x33;
+
+/// A direct load from a pointer that the verifier knows.
+///
+/// # Safety
+/// `base` is a typed kernel pointer, and `off` was resolved for a member of type `T` in it.
+#[inline(always)]
+pub unsafe fn field<T>(base: Ptr, off: &Global<u32>) -> T {
+    // SAFETY: as promised by the caller; the verifier checks the access again.
+    unsafe { core::ptr::read_volatile(base.add(off.load() as usize).cast::<T>()) }
+}
+
+/// A load from memory that the verifier cannot type.
+#[inline(always)]
+pub fn peek<T>(addr: u64) -> Option<T> {
+    // SAFETY: bpf_probe_read_kernel checks the address, and fails instead of faulting.
+    unsafe { bpf_probe_read_kernel(addr as *const T) }.ok()
+}
+
+#[inline(always)]
+pub fn known(off: &Global<u32>) -> bool {
+    off.load() != ABSENT
+}
+
+/// Is `a` before `b` on the circle of u32 ids?
+#[inline(always)]
+pub fn before(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) < 0
+}
+
+#[inline(always)]
+pub fn zerocopy_set(sk: Ptr) -> bool {
+    // SAFETY: sk is a struct sock.
+    unsafe { field::<u64>(sk, &SK_FLAGS) & SOCK_ZEROCOPY != 0 }
+}
+
+#[inline(always)]
+pub fn cookie_of(sk: Ptr) -> u64 {
+    // SAFETY: sk is a struct sock. 0 until somebody asked for the cookie, and we ask when we
+    // begin to watch: a socket without one is certainly not watched.
+    unsafe { field::<u64>(sk, &SK_COOKIE) }
+}
+
+/// The current task, a trusted pointer.
+#[inline(always)]
+pub fn current() -> Ptr {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_get_current_task_btf() as Ptr }
+}
+
+/// The system call that the current task is in, as far as it concerns a send.
+pub enum Call {
+    /// send, sendto, sendmsg or sendmmsg, with its descriptor and flags.
+    Send { fd: i32, flags: u32 },
+    /// Another call without `msg_flags` (write, sendfile…).
+    Other,
+    /// Registers that say nothing: io_uring, a kernel thread, a 32-bit task.
+    Hidden,
+}
+
+/// Reads the registers that the task entered the kernel with: the flags and the descriptor of a
+/// UDP send without a probe on any system call.
+#[inline(always)]
+pub fn current_call() -> Call {
+    let task = current();
+    // SAFETY: task is a trusted task_struct, and its registers belong to it.
+    unsafe {
+        if field::<u32>(task, &TASK_FLAGS) & (PF_IO_WORKER | PF_KTHREAD) != 0 {
+            return Call::Hidden;
+        }
+        let regs = bpf_task_pt_regs(task as *mut _) as Ptr;
+        if known(&REGS_CS) && field::<u16>(regs, &REGS_CS) != USER_CS {
+            return Call::Hidden;
+        }
+        let nr = field::<u64>(regs, &REGS_NR) as u32;
+        if nr == NR_SENDTO.load() || nr == NR_SENDMMSG.load() {
+            let flags = field::<u64>(regs, &REGS_ARG3) as u32;
+            return Call::Send { fd: field::<u64>(regs, &REGS_ARG0) as i32, flags };
+        }
+        if nr == NR_SENDMSG.load() {
+            let flags = field::<u64>(regs, &REGS_ARG2) as u32;
+            return Call::Send { fd: field::<u64>(regs, &REGS_ARG0) as i32, flags };
+        }
+        if nr == NR_IO_URING_ENTER.load() { Call::Hidden } else { Call::Other }
+    }
+}
+
+/// Does descriptor `fd` of the current task name this socket?
+#[inline(always)]
+pub fn current_holds(fd: i32, sk: Ptr) -> bool {
+    // SAFETY: a walk from the trusted current task over typed members; the table itself is an
+    // array of pointers, which only a checked read can take from.
+    unsafe {
+        let files = field::<Ptr>(current(), &TASK_FILES);
+        let fdt = field::<Ptr>(files, &FILES_FDT);
+        if fd < 0 || fd as u32 >= field::<u32>(fdt, &FDT_MAX_FDS) {
+            return false;
+        }
+        let table = field::<u64>(fdt, &FDT_FD);
+        let Some(file) = peek::<u64>(table + 8 * fd as u64) else { return false };
+        let Some(socket) = peek::<u64>(file + FILE_PRIVATE.load() as u64) else { return false };
+        peek::<u64>(socket + SOCKET_SK.load() as u64) == Some(sk as u64)
+    }
+}

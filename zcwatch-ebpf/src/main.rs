@@ -1,0 +1,41 @@
+//! zcwatch's probes: programs on BTF tracepoints that fill exact per-socket counters and one
+//! ring buffer. Offsets come from the running kernel's BTF, as read-only globals ([`layout`]).
+//!
+//! What runs where:
+//!
+//! | program | on | for |
+//! |---|---|---|
+//! | `tcp_entry` | `tcp_sendmsg_locked` | a TCP send's id, flags and entry, under the socket's lock |
+//! | `send_return` | `sock_send_length` | what a send returned, and its id |
+//! | `path_queue`, `path_xmit`, `path_receive` | `net_dev_queue`, `net_dev_start_xmit`, `netif_receive_skb` | where a uarg's zerocopy bit turned |
+//! | `notified` | `inet_sk_error_report` | a notification was queued |
+//! | `consumed` | `consume_skb` | a merged piece, or a notification that was read |
+//! | `tcp_closed`, `sock_released` | `tcp_destroy_sock`, `cgroup/sock_release` | the end of a socket |
+//! | `held_sockets` | `iter/task_file` | sockets that were there before |
+//! | `ring_submit` | `io_uring_submit_req` | zerocopy requests of io_uring |
+#![no_std]
+#![no_main]
+// The atomic operations, which this target's core leaves out.
+#![feature(core_intrinsics)]
+#![allow(internal_features)]
+
+mod atomic;
+mod close;
+mod complete;
+mod kernel;
+mod layout;
+mod maps;
+mod path;
+mod ring;
+mod send;
+mod socket;
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,225 @@
+//! Sends: the entry of a TCP send under its lock, and the return of every send.
+
+use aya_ebpf::{
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use zcwatch_common::{Failed, MSG_ZEROCOPY, Send, Socket, kind, note, stat, state};
+
+use crate::{atomic::{add, word}, kernel::*, layout::*, maps::*, socket};
+
+const ENOBUFS: i32 = 105;
+const CAP_IPC_LOCK: u64 = 1 << 14;
+const RLIM_INFINITY: u64 = u64::MAX;
+
+/// `tcp_sendmsg_locked(sk, msg, skb, size_goal)`, inside the send loop: the id is taken, the
+/// socket is locked. Comes once for each segment.
+#[btf_tracepoint(function = "tcp_sendmsg_locked")]
+pub fn tcp_entry(ctx: BtfTracePointContext) -> i32 {
+    let sk: Ptr = ctx.arg(0);
+    let msg: Ptr = ctx.arg(1);
+    // SAFETY: the tracepoint's own typed arguments.
+    unsafe {
+        let flags = field::<u32>(msg, &MSG_FLAGS);
+        if flags & MSG_ZEROCOPY == 0 {
+            return 0;
+        }
+        // A uarg of the caller's own: io_uring, which takes no id.
+        if known(&MSG_UBUF) && field::<u64>(msg, &MSG_UBUF) != 0 {
+            return 0;
+        }
+        if !zerocopy_set(sk) {
+            return 0; // ignored; counted when the call returns
+        }
+        let id = field::<u32>(sk, &SK_ZCKEY).wrapping_sub(1);
+        let mut cookie = cookie_of(sk);
+        if socket::lookup(cookie).is_none() {
+            let tgid = tgid();
+            if !watched(tgid) {
+                return 0;
+            }
+            let Some((fresh, _)) = socket::register(sk, tgid, Some(id)) else { return 0 };
+            cookie = fresh;
+        }
+        let thread = bpf_get_current_pid_tgid();
+        if let Some(open) = CALLS.get_ptr(thread)
+            && (*open).cookie == cookie
+            && (*open).id == id
+        {
+            return 0;
+        }
+        let entry = Entry { cookie, entry_ns: bpf_ktime_get_ns(), id, flags };
+        if CALLS.insert(thread, &entry, 0).is_err() {
+            count(stat::CALLS_FULL);
+        }
+    }
+    0
+}
+
+/// `sock_send_length(sk, ret, flags)`, 6.12 and later: once for each message, after the socket's
+/// lock was dropped. The tracepoint's own flags are always 0.
+#[btf_tracepoint(function = "sock_send_length")]
+pub fn send_return(ctx: BtfTracePointContext) -> i32 {
+    let sk: Ptr = ctx.arg(0);
+    let ret: i32 = ctx.arg(1);
+    let cookie = cookie_of(sk);
+    let mut entry = socket::lookup(cookie);
+    if entry.is_none() && !watched(tgid()) {
+        return 0;
+    }
+    let thread = bpf_get_current_pid_tgid();
+    let mut call = None;
+    if let Some(open) = CALLS.get_ptr(thread) {
+        // SAFETY: a live map value, written by this thread only.
+        let open = unsafe { *open };
+        let _ = CALLS.remove(thread);
+        if open.cookie == cookie {
+            call = Some(open);
+        }
+    }
+    let (fd, flags) = match (current_call(), call) {
+        (Call::Send { fd, .. }, Some(open)) => (fd, open.flags),
+        (_, Some(open)) => (-1, open.flags),
+        (Call::Send { fd, flags }, None) => (fd, flags),
+        (Call::Other | Call::Hidden, None) => return 0,
+    };
+    if flags & MSG_ZEROCOPY == 0 {
+        return 0;
+    }
+    if entry.is_none() {
+        // First seen at its return, so its completion may be gone already: the window starts
+        // behind it. A TCP send is first seen at its entry, a UDP send on its way out.
+        entry = socket::register(sk, tgid(), None).map(|(_, e)| {
+            // SAFETY: a live map value and its socket.
+            unsafe { socket::start_window(e, sk) };
+            e
+        });
+    }
+    let Some(entry) = entry else { return 0 };
+    let seen = Return { ret, fd, flags, tid: thread as u32, call };
+    // SAFETY: a live map value and its socket.
+    unsafe { returned(entry, sk, &seen) };
+    0
+}
+
+struct Return {
+    ret: i32,
+    fd: i32,
+    flags: u32,
+    tid: u32,
+    call: Option<Entry>,
+}
+
+/// # Safety
+/// `entry` is the map value of `sk`.
+#[inline(always)]
+unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let tcp = (*entry).protocol == 6;
+        if !zerocopy_set(sk) {
+            if seen.ret > 0 {
+                add(&raw mut (*entry).ignored, 1);
+                add(&raw mut (*entry).ignored_bytes, seen.ret as u64);
+            }
+            return;
+        }
+        word(&raw mut (*entry).state).set(state::SO_ZEROCOPY);
+        let key = field::<u32>(sk, &SK_ZCKEY);
+        let last = (*entry).key;
+        let (id, mut notes) = match seen.call {
+            Some(open) => (open.id, note::ID_EXACT),
+            None => (key.wrapping_sub(1), 0),
+        };
+        // An empty TCP send takes no id; an empty datagram does.
+        if seen.ret > 0 || (seen.ret == 0 && !tcp) {
+            if key.wrapping_sub(last) != 1 {
+                word(&raw mut (*entry).state).set(state::OVERLAPPED);
+            }
+            // The first id of a new socket may still be on its way through another thread.
+            let fresh = (*entry).state & state::FIRST_SEEN_SENDING != 0;
+            if fresh && seen.call.is_some() {
+                socket::lower_base(&raw mut (*entry).base, id);
+            }
+            socket::raise_key(&raw mut (*entry).key, key);
+            if before(id, (*entry).base) {
+                notes |= note::BEFORE;
+            } else {
+                add(&raw mut (*entry).sends, 1);
+                add(&raw mut (*entry).bytes, seen.ret as u64);
+            }
+            (*entry).omem = field(sk, &SK_OMEM);
+            if (*entry).remote_port == 0 || (*entry).local_port == 0 {
+                socket::refresh(entry, sk);
+            }
+            emit_send(sk, id, notes, seen);
+        } else if seen.ret < 0 {
+            // A datagram that failed below the socket keeps its id (a full queue, a firewall).
+            if !tcp && key.wrapping_sub(last) == 1 {
+                socket::raise_key(&raw mut (*entry).key, key);
+                add(&raw mut (*entry).with_error, 1);
+                emit_send(sk, id, notes | note::KEPT_ID, seen);
+                return;
+            }
+            socket::refresh(entry, sk);
+            failed(entry, sk, seen);
+        }
+    }
+}
+
+#[inline(always)]
+fn emit_send(sk: Ptr, id: u32, notes: u32, seen: &Return) {
+    emit(Send {
+        head: header(kind::SEND, cookie_of(sk)),
+        entry_ns: match seen.call {
+            Some(open) => open.entry_ns,
+            None => 0,
+        },
+        id,
+        ret: seen.ret,
+        tid: seen.tid,
+        fd: seen.fd,
+        flags: seen.flags,
+        notes,
+    });
+}
+
+/// Counts a send that took no id, by the limit that was reached: inferred from what is left of
+/// each right after the failure.
+///
+/// # Safety
+/// As [`returned`].
+#[inline(always)]
+unsafe fn failed(entry: *mut Socket, sk: Ptr, seen: &Return) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let e = &mut *entry;
+        if seen.ret != -ENOBUFS {
+            add(&raw mut e.failed_other, 1);
+        } else if e.omem + OMALLOC_TRUESIZE.load() <= e.optmem_max && memlock_applies(e) {
+            add(&raw mut e.failed_memlock, 1);
+        } else {
+            add(&raw mut e.failed_optmem, 1);
+        }
+        emit(Failed {
+            head: header(kind::FAILED, cookie_of(sk)),
+            errno: -seen.ret,
+            tid: seen.tid,
+            fd: seen.fd,
+            flags: seen.flags,
+            omem: e.omem,
+            optmem_max: e.optmem_max,
+            locked_pages: e.locked_pages,
+            memlock_limit: e.memlock_limit,
+        });
+    }
+}
+
+/// Does RLIMIT_MEMLOCK bind the current task? `mm_account_pinned_pages` spares CAP_IPC_LOCK.
+#[inline(always)]
+fn memlock_applies(e: &Socket) -> bool {
+    // SAFETY: a typed walk from the trusted current task.
+    let caps = unsafe { field::<u64>(field::<Ptr>(current(), &TASK_CRED), &CRED_CAPS) };
+    caps & CAP_IPC_LOCK == 0 && e.memlock_limit != RLIM_INFINITY
+}

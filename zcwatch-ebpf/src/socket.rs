@@ -1,0 +1,314 @@
+//! The table of watched sockets: how one enters it, and where its window starts.
+
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    helpers::{
+        bpf_get_current_comm, bpf_ktime_get_ns,
+        generated::{bpf_get_socket_cookie, bpf_seq_write, bpf_sock_from_file},
+    },
+};
+use zcwatch_common::{ABSENT, Held, Socket, kind, stat, state};
+
+use crate::{atomic::word, kernel::*, layout::*, maps::*};
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const IPPROTO_TCP: u16 = 6;
+const IPPROTO_UDP: u16 = 17;
+/// `base` of an entry whose window has not started.
+const NO_BASE: u32 = u32::MAX;
+const EEXIST: i64 = -17;
+/// Notifications that the iterator looks at on one error queue.
+const QUEUE_WALK: u32 = 64;
+
+#[inline(always)]
+pub fn lookup(cookie: u64) -> Option<*mut Socket> {
+    if cookie == 0 {
+        return None;
+    }
+    SOCKETS.get_ptr_mut(cookie)
+}
+
+#[inline(always)]
+pub fn is_inet(sk: Ptr) -> bool {
+    // SAFETY: sk is a struct sock.
+    let (family, protocol) =
+        unsafe { (field::<u16>(sk, &SK_FAMILY), field::<u16>(sk, &SK_PROTOCOL)) };
+    (family == AF_INET || family == AF_INET6)
+        && (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP)
+}
+
+/// Puts a socket into the table. `first` is the first id of the window, where the caller knows
+/// it; else the window starts later, by [`start_window`].
+#[inline(always)]
+pub fn register(sk: Ptr, tgid: u32, first: Option<u32>) -> Option<(u64, *mut Socket)> {
+    if !is_inet(sk) {
+        return None;
+    }
+    // SAFETY: sk is a struct sock; the helper makes the cookie where there is none yet.
+    let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
+    let blank = BLANK.get_ptr(0)?;
+    // SAFETY: the map's only element, never written by a probe.
+    let inserted = SOCKETS.insert(cookie, unsafe { &*blank }, BPF_NOEXIST as u64);
+    if let Err(e) = inserted
+        && e as i64 != EEXIST
+    {
+        count(stat::SOCKETS_FULL);
+        return None;
+    }
+    let entry = SOCKETS.get_ptr_mut(cookie)?;
+    if let Some(id) = first {
+        // Sends that overlap this one may have taken lower ids: the lowest seen wins.
+        // SAFETY: entry points to a live map value.
+        lower_base(unsafe { &raw mut (*entry).base }, id);
+        // SAFETY: as above.
+        raise_key(unsafe { &raw mut (*entry).key }, id);
+        // SAFETY: as above.
+        word(unsafe { &raw mut (*entry).state })
+            .set(state::BASED | state::FIRST_SEEN_SENDING);
+    }
+    if inserted.is_ok() {
+        // SAFETY: as above; identity is written only by whoever inserted the entry.
+        unsafe { describe(entry, sk, tgid) };
+        emit(header(kind::SOCKET, cookie));
+    }
+    Some((cookie, entry))
+}
+
+/// Starts the window at the socket's key. Completions that come before are "before attach"; so
+/// the key is read again after it was stored, until no send slipped in between.
+///
+/// # Safety
+/// `entry` is the socket's map value, `sk` its struct sock.
+#[inline(always)]
+pub unsafe fn start_window(entry: *mut Socket, sk: Ptr) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        if (*entry).state & state::BASED != 0 {
+            return;
+        }
+        for _ in 0..4 {
+            let key = field::<u32>(sk, &SK_ZCKEY);
+            (*entry).base = key;
+            raise_key(&raw mut (*entry).key, key);
+            word(&raw mut (*entry).state).set(state::BASED);
+            if field::<u32>(sk, &SK_ZCKEY) == key {
+                return;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+pub fn lower_base(base: *mut u32, id: u32) {
+    let base = word(base);
+    for _ in 0..4 {
+        let old = base.load();
+        if old != NO_BASE && !before(id, old) {
+            return;
+        }
+        if base.replace(old, id) {
+            return;
+        }
+    }
+}
+
+/// The key only goes forward, though returns of overlapping sends may be seen out of order.
+#[inline(always)]
+pub fn raise_key(key: *mut u32, seen: u32) {
+    let key = word(key);
+    for _ in 0..4 {
+        let old = key.load();
+        if !before(old, seen) {
+            return;
+        }
+        if key.replace(old, seen) {
+            return;
+        }
+    }
+}
+
+/// Fills in who the socket is.
+///
+/// # Safety
+/// As [`start_window`].
+#[inline(always)]
+unsafe fn describe(entry: *mut Socket, sk: Ptr, tgid: u32) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let e = &mut *entry;
+        e.first_ns = bpf_ktime_get_ns();
+        e.tgid = tgid;
+        e.family = field(sk, &SK_FAMILY);
+        e.protocol = field(sk, &SK_PROTOCOL);
+        let net = field::<Ptr>(sk, &SK_NET);
+        e.netns = field(net, &NET_INUM);
+        if known(&NET_OPTMEM_MAX) {
+            e.optmem_max = field(net, &NET_OPTMEM_MAX);
+        }
+        let socket = field::<Ptr>(sk, &SK_SOCKET);
+        let file = field::<Ptr>(socket, &SOCKET_FILE);
+        let inode = field::<Ptr>(file, &FILE_INODE);
+        e.inode = field(inode, &INODE_INO);
+        if zerocopy_set(sk) {
+            word(&raw mut e.state).set(state::SO_ZEROCOPY);
+        }
+        if let Ok(comm) = bpf_get_current_comm() {
+            e.comm = comm;
+        }
+        refresh(entry, sk);
+    }
+}
+
+/// What may change while the socket lives: addresses, option memory, the sender's limits.
+///
+/// # Safety
+/// As [`start_window`].
+#[inline(always)]
+pub unsafe fn refresh(entry: *mut Socket, sk: Ptr) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let e = &mut *entry;
+        e.omem = field(sk, &SK_OMEM);
+        e.local_port = field(sk, &SK_NUM);
+        e.remote_port = u16::from_be(field(sk, &SK_DPORT));
+        if e.family == AF_INET {
+            put4(&mut e.local, field(sk, &SK_RCV_SADDR));
+            put4(&mut e.remote, field(sk, &SK_DADDR));
+        } else {
+            put16(&mut e.local, sk, &SK_V6_RCV_SADDR);
+            put16(&mut e.remote, sk, &SK_V6_DADDR);
+        }
+        let task = current();
+        let user = field::<Ptr>(field::<Ptr>(task, &TASK_CRED), &CRED_USER);
+        e.locked_pages = field(user, &USER_LOCKED_VM);
+        e.memlock_limit = field(field::<Ptr>(task, &TASK_SIGNAL), &SIGNAL_MEMLOCK);
+    }
+}
+
+#[inline(always)]
+fn put4(to: &mut [u8; 16], addr: u32) {
+    let b = addr.to_ne_bytes();
+    to[0] = b[0];
+    to[1] = b[1];
+    to[2] = b[2];
+    to[3] = b[3];
+}
+
+/// # Safety
+/// `sk` is a struct sock and `off` the offset of an in6_addr in it.
+#[inline(always)]
+unsafe fn put16(to: &mut [u8; 16], sk: Ptr, off: &aya_ebpf::Global<u32>) {
+    let mut i = 0;
+    while i < 4 {
+        // SAFETY: as promised by the caller; an in6_addr has four words.
+        let word = unsafe {
+            core::ptr::read_volatile(sk.add(off.load() as usize + 4 * i).cast::<u32>())
+        };
+        let b = word.to_ne_bytes();
+        to[4 * i] = b[0];
+        to[4 * i + 1] = b[1];
+        to[4 * i + 2] = b[2];
+        to[4 * i + 3] = b[3];
+        i += 1;
+    }
+}
+
+/// The context of `iter/task_file` (struct bpf_iter__task_file, 5.8 and later).
+#[repr(C)]
+struct TaskFile {
+    meta: *const Meta,
+    task: Ptr,
+    fd: u32,
+    file: Ptr,
+}
+
+#[repr(C)]
+struct Meta {
+    seq: *mut core::ffi::c_void,
+}
+
+/// Sockets that watched processes hold: enters those that are not in the table, and writes one
+/// [`Held`] each.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+fn held_sockets(ctx: *const core::ffi::c_void) -> i32 {
+    // SAFETY: the kernel passes a struct bpf_iter__task_file.
+    unsafe {
+        let ctx = ctx.cast::<TaskFile>();
+        let task = (*ctx).task;
+        let file = (*ctx).file;
+        if task.is_null() || file.is_null() {
+            return 0;
+        }
+        let tgid = field::<u32>(task, &TASK_TGID);
+        if !watched(tgid) {
+            return 0;
+        }
+        let socket = bpf_sock_from_file(file as *mut _) as Ptr;
+        if socket.is_null() {
+            return 0;
+        }
+        let sk = field::<Ptr>(socket, &SOCKET_SK);
+        if sk.is_null() || !is_inet(sk) {
+            return 0;
+        }
+        let mut cookie = cookie_of(sk);
+        let entry = match lookup(cookie) {
+            Some(entry) => entry,
+            None => {
+                if !zerocopy_set(sk) {
+                    return 0;
+                }
+                let Some((fresh, entry)) = register(sk, tgid, None) else { return 0 };
+                cookie = fresh;
+                start_window(entry, sk);
+                entry
+            }
+        };
+        let mut row = Held {
+            cookie,
+            tgid,
+            fd: (*ctx).fd,
+            key: field(sk, &SK_ZCKEY),
+            state: if zerocopy_set(sk) { state::SO_ZEROCOPY } else { 0 },
+            unread: [0; 2],
+            queued: 0,
+            truncated: 0,
+        };
+        walk_queue(sk, (*entry).base, &mut row);
+        let seq = (*(*ctx).meta).seq;
+        bpf_seq_write(seq.cast(), (&raw const row).cast(), size_of::<Held>() as u32);
+    }
+    0
+}
+
+/// Sums up the unread notifications.
+///
+/// # Safety
+/// `sk` is a struct sock.
+#[inline(always)]
+unsafe fn walk_queue(sk: Ptr, base: u32, row: &mut Held) {
+    // SAFETY: as promised by the caller. The queue is read without its lock: a row that was
+    // taken off meanwhile is counted as read by its own record.
+    unsafe {
+        let end = sk as u64 + SK_ERROR_QUEUE.load() as u64;
+        let mut skb = core::ptr::read_volatile(
+            sk.add((SK_ERROR_QUEUE.load() + SKB_LIST_NEXT.load()) as usize).cast::<Ptr>(),
+        );
+        for _ in 0..QUEUE_WALK {
+            if skb.is_null() || skb as u64 == end {
+                return;
+            }
+            if let Some(n) = crate::complete::notification(skb) {
+                row.queued += 1;
+                let (_, ids) = crate::complete::split(base, n.lo, n.hi);
+                if n.copied { row.unread[1] += ids } else { row.unread[0] += ids }
+            }
+            skb = field(skb, &SKB_NEXT);
+        }
+        row.truncated = 1;
+    }
+}
+
+const _: () = assert!(NO_BASE == ABSENT);
