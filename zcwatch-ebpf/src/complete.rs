@@ -9,7 +9,13 @@
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use zcwatch_common::{Completed, Path, RECENT, Socket, kind, stat, state};
 
-use crate::{atomic::{add, word}, kernel::*, layout::*, maps::*, socket};
+use crate::{
+    atomic::{add, word},
+    kernel::*,
+    layout::*,
+    maps::*,
+    socket,
+};
 
 /// `SO_EE_ORIGIN_ZEROCOPY`.
 const ORIGIN_ZEROCOPY: u8 = 5;

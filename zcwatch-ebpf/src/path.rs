@@ -144,8 +144,7 @@ unsafe fn begin(uarg: u64, id: u32, intact: bool, sk: Ptr) -> Option<*mut Trail>
         let entry = match socket::lookup(cookie) {
             Some(entry) => entry,
             None => {
-                let tgid = tgid();
-                if !watched(tgid) {
+                if !watched(tgid()) {
                     return None;
                 }
                 // In softirq any task may be on the CPU: it must be in a send on this socket.
@@ -159,7 +158,7 @@ unsafe fn begin(uarg: u64, id: u32, intact: bool, sk: Ptr) -> Option<*mut Trail>
                 if twin as u64 != sk as u64 {
                     return None;
                 }
-                let (fresh, entry) = socket::register(twin, tgid, Some(id))?;
+                let (fresh, entry) = socket::register(twin, current(), Some(id))?;
                 cookie = fresh;
                 entry
             }

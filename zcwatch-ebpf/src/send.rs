@@ -7,7 +7,13 @@ use aya_ebpf::{
 };
 use zcwatch_common::{Failed, MSG_ZEROCOPY, Send, Socket, kind, note, stat, state};
 
-use crate::{atomic::{add, word}, kernel::*, layout::*, maps::*, socket};
+use crate::{
+    atomic::{add, word},
+    kernel::*,
+    layout::*,
+    maps::*,
+    socket,
+};
 
 const ENOBUFS: i32 = 105;
 const CAP_IPC_LOCK: u64 = 1 << 14;
@@ -35,11 +41,10 @@ pub fn tcp_entry(ctx: BtfTracePointContext) -> i32 {
         let id = field::<u32>(sk, &SK_ZCKEY).wrapping_sub(1);
         let mut cookie = cookie_of(sk);
         if socket::lookup(cookie).is_none() {
-            let tgid = tgid();
-            if !watched(tgid) {
+            if !watched(tgid()) {
                 return 0;
             }
-            let Some((fresh, _)) = socket::register(sk, tgid, Some(id)) else { return 0 };
+            let Some((fresh, _)) = socket::register(sk, current(), Some(id)) else { return 0 };
             cookie = fresh;
         }
         let thread = bpf_get_current_pid_tgid();
@@ -90,7 +95,7 @@ pub fn send_return(ctx: BtfTracePointContext) -> i32 {
     if entry.is_none() {
         // First seen at its return, so its completion may be gone already: the window starts
         // behind it. A TCP send is first seen at its entry, a UDP send on its way out.
-        entry = socket::register(sk, tgid(), None).map(|(_, e)| {
+        entry = socket::register(sk, current(), None).map(|(_, e)| {
             // SAFETY: a live map value and its socket.
             unsafe { socket::start_window(e, sk) };
             e
@@ -151,7 +156,7 @@ unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
             }
             (*entry).omem = field(sk, &SK_OMEM);
             if (*entry).remote_port == 0 || (*entry).local_port == 0 {
-                socket::refresh(entry, sk);
+                socket::refresh(entry, sk, current());
             }
             emit_send(sk, id, notes, seen);
         } else if seen.ret < 0 {
@@ -162,7 +167,7 @@ unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
                 emit_send(sk, id, notes | note::KEPT_ID, seen);
                 return;
             }
-            socket::refresh(entry, sk);
+            socket::refresh(entry, sk, current());
             failed(entry, sk, seen);
         }
     }

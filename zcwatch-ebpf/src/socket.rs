@@ -3,7 +3,7 @@
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
     helpers::{
-        bpf_get_current_comm, bpf_ktime_get_ns,
+        bpf_ktime_get_ns,
         generated::{bpf_get_socket_cookie, bpf_seq_write, bpf_sock_from_file},
     },
 };
@@ -38,10 +38,10 @@ pub fn is_inet(sk: Ptr) -> bool {
         && (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP)
 }
 
-/// Puts a socket into the table. `first` is the first id of the window, where the caller knows
+/// Puts a socket into the table, as one of `task`. `first` is the first id of the window, where the caller knows
 /// it; else the window starts later, by [`start_window`].
 #[inline(always)]
-pub fn register(sk: Ptr, tgid: u32, first: Option<u32>) -> Option<(u64, *mut Socket)> {
+pub fn register(sk: Ptr, task: Ptr, first: Option<u32>) -> Option<(u64, *mut Socket)> {
     if !is_inet(sk) {
         return None;
     }
@@ -64,12 +64,11 @@ pub fn register(sk: Ptr, tgid: u32, first: Option<u32>) -> Option<(u64, *mut Soc
         // SAFETY: as above.
         raise_key(unsafe { &raw mut (*entry).key }, id);
         // SAFETY: as above.
-        word(unsafe { &raw mut (*entry).state })
-            .set(state::BASED | state::FIRST_SEEN_SENDING);
+        word(unsafe { &raw mut (*entry).state }).set(state::BASED | state::FIRST_SEEN_SENDING);
     }
     if inserted.is_ok() {
         // SAFETY: as above; identity is written only by whoever inserted the entry.
-        unsafe { describe(entry, sk, tgid) };
+        unsafe { describe(entry, sk, task) };
         emit(header(kind::SOCKET, cookie));
     }
     Some((cookie, entry))
@@ -133,12 +132,12 @@ pub fn raise_key(key: *mut u32, seen: u32) {
 /// # Safety
 /// As [`start_window`].
 #[inline(always)]
-unsafe fn describe(entry: *mut Socket, sk: Ptr, tgid: u32) {
+unsafe fn describe(entry: *mut Socket, sk: Ptr, task: Ptr) {
     // SAFETY: as promised by the caller.
     unsafe {
         let e = &mut *entry;
         e.first_ns = bpf_ktime_get_ns();
-        e.tgid = tgid;
+        e.tgid = field(task, &TASK_TGID);
         e.family = field(sk, &SK_FAMILY);
         e.protocol = field(sk, &SK_PROTOCOL);
         let net = field::<Ptr>(sk, &SK_NET);
@@ -153,10 +152,13 @@ unsafe fn describe(entry: *mut Socket, sk: Ptr, tgid: u32) {
         if zerocopy_set(sk) {
             word(&raw mut e.state).set(state::SO_ZEROCOPY);
         }
-        if let Ok(comm) = bpf_get_current_comm() {
-            e.comm = comm;
+        let comm = task.add(TASK_COMM.load() as usize);
+        let mut i = 0;
+        while i < 16 {
+            e.comm[i] = core::ptr::read_volatile(comm.add(i));
+            i += 1;
         }
-        refresh(entry, sk);
+        refresh(entry, sk, task);
     }
 }
 
@@ -165,7 +167,7 @@ unsafe fn describe(entry: *mut Socket, sk: Ptr, tgid: u32) {
 /// # Safety
 /// As [`start_window`].
 #[inline(always)]
-pub unsafe fn refresh(entry: *mut Socket, sk: Ptr) {
+pub unsafe fn refresh(entry: *mut Socket, sk: Ptr, task: Ptr) {
     // SAFETY: as promised by the caller.
     unsafe {
         let e = &mut *entry;
@@ -179,7 +181,6 @@ pub unsafe fn refresh(entry: *mut Socket, sk: Ptr) {
             put16(&mut e.local, sk, &SK_V6_RCV_SADDR);
             put16(&mut e.remote, sk, &SK_V6_DADDR);
         }
-        let task = current();
         let user = field::<Ptr>(field::<Ptr>(task, &TASK_CRED), &CRED_USER);
         e.locked_pages = field(user, &USER_LOCKED_VM);
         e.memlock_limit = field(field::<Ptr>(task, &TASK_SIGNAL), &SIGNAL_MEMLOCK);
@@ -202,9 +203,8 @@ unsafe fn put16(to: &mut [u8; 16], sk: Ptr, off: &aya_ebpf::Global<u32>) {
     let mut i = 0;
     while i < 4 {
         // SAFETY: as promised by the caller; an in6_addr has four words.
-        let word = unsafe {
-            core::ptr::read_volatile(sk.add(off.load() as usize + 4 * i).cast::<u32>())
-        };
+        let word =
+            unsafe { core::ptr::read_volatile(sk.add(off.load() as usize + 4 * i).cast::<u32>()) };
         let b = word.to_ne_bytes();
         to[4 * i] = b[0];
         to[4 * i + 1] = b[1];
@@ -260,7 +260,7 @@ fn held_sockets(ctx: *const core::ffi::c_void) -> i32 {
                 if !zerocopy_set(sk) {
                     return 0;
                 }
-                let Some((fresh, entry)) = register(sk, tgid, None) else { return 0 };
+                let Some((fresh, entry)) = register(sk, task, None) else { return 0 };
                 cookie = fresh;
                 start_window(entry, sk);
                 entry

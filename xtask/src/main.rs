@@ -1,0 +1,62 @@
+//! `cargo xtask`: the tasks that plain cargo cannot say.
+//!
+//! - `ebpf build` and `ebpf check` make and verify the committed eBPF objects.
+//! - `test` runs every test, those that need root included.
+
+mod ebpf;
+mod process;
+mod test;
+mod tree;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{ebpf::rustc, tree::Tree};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "zcwatch's build and test tasks")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// The eBPF objects that are committed in zcwatch-ebpf/obj
+    Ebpf {
+        #[command(subcommand)]
+        task: EbpfTask,
+    },
+    /// Run every test of the workspace (as root)
+    Test,
+}
+
+#[derive(Subcommand)]
+enum EbpfTask {
+    /// Compile the probes and replace the committed objects
+    Build,
+    /// Compile the probes again and compare them with the committed objects
+    Check,
+}
+
+fn main() -> ExitCode {
+    let result = if rustc::is_wrapper() { Err(rustc::exec()) } else { run(&Cli::parse()) };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    let tree = Tree::from_env()?;
+    match &cli.task {
+        Task::Ebpf { task: EbpfTask::Build } => ebpf::build(&tree),
+        Task::Ebpf { task: EbpfTask::Check } => ebpf::check(&tree),
+        Task::Test => test::run(&tree),
+    }
+}

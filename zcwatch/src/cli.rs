@@ -1,0 +1,125 @@
+//! The command line: types only.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::diagnosis::FindingId;
+
+/// Says why a process's MSG_ZEROCOPY sends are copied, refused or slow to complete.
+#[derive(Debug, Parser)]
+#[command(
+    name = "zcwatch",
+    version,
+    arg_required_else_help = false,
+    after_help = "Exit codes: 0 done, 1 error, 2 usage, 3 a finding of --fail-on holds, 4 nothing \
+                  could be watched, 130/143 interrupted."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch processes for a while, then say what is wrong and what to change
+    Report(Report),
+    /// Say what this kernel and these privileges allow, question by question
+    Doctor(Doctor),
+    /// Make real zerocopy traffic in namespaces of its own, and watch it
+    Demo(Demo),
+    /// Explain why sends are copied, and what helps
+    Causes(Causes),
+    /// The traffic of a demo
+    #[command(hide = true)]
+    DemoTraffic {
+        /// Which.
+        scenario: String,
+    },
+    /// The listener of a demo
+    #[command(hide = true)]
+    DemoSniffer,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Process to watch; may be given more than once
+    #[arg(short, long = "pid", value_name = "PID", required = true)]
+    pub pids: Vec<u32>,
+    /// How long to watch: 10s, 500ms, 2m
+    #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub duration: Duration,
+    /// How to print it
+    #[command(flatten)]
+    pub output: Output,
+    /// Exit with 3 when this finding holds; may be given more than once
+    #[arg(long, value_name = "FINDING")]
+    pub fail_on: Vec<FindingId>,
+    /// Size of the event buffer in bytes, a power of two
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
+    pub ring_size: u32,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Output {
+    /// For a person or for a program
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a person
+    Text,
+    /// For a program
+    Json,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// How to print it
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Which path the traffic takes; --list shows them
+    #[arg(default_value = "loopback")]
+    pub scenario: String,
+    /// List the scenarios
+    #[arg(long)]
+    pub list: bool,
+    /// How long to watch: 3s, 500ms
+    #[arg(short, long, value_name = "TIME", default_value = "3s", value_parser = duration)]
+    pub duration: Duration,
+    /// How to print it
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `causes`.
+#[derive(Debug, Args)]
+pub struct Causes {
+    /// One cause, by its key
+    pub key: Option<String>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let d = humantime::parse_duration(text)
+        .map_err(|e| format!("{e}; write it like 10s, 500ms or 2m"))?;
+    if d.is_zero() {
+        return Err("nothing can be seen in no time; give at least 1ms".into());
+    }
+    if d > Duration::from_hours(24 * 365) {
+        return Err("that is more than a year".into());
+    }
+    Ok(d)
+}

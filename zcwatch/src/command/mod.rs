@@ -1,0 +1,93 @@
+//! The subcommands, one file each, and what they share: exit codes and errors.
+
+mod causes;
+mod demo;
+mod doctor;
+mod report;
+mod session;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::Parser;
+
+use crate::{
+    cli::{Cli, Command},
+    probe::ProbeError,
+};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Done,
+    /// A finding of `--fail-on` holds.
+    FailOn,
+    /// By this signal; what was seen is printed.
+    Interrupted(u8),
+}
+
+/// Parses the command line, runs it, and turns errors into a sentence and an exit code.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        None => {
+            eprintln!(
+                "zcwatch: say what to do: `zcwatch report -p PID` watches a process, \
+                 `zcwatch demo` shows what that looks like, `zcwatch --help` lists the rest"
+            );
+            return ExitCode::from(2);
+        }
+        Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
+        Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Causes(args)) => causes::run(&args),
+        Some(Command::DemoTraffic { scenario }) => demo::traffic(&scenario),
+        Some(Command::DemoSniffer) => demo::sniffer(),
+    };
+    match done {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::FailOn) => ExitCode::from(3),
+        Ok(Exit::Interrupted(signal)) => ExitCode::from(128 + signal),
+        Err(e) => fail(&e),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let io = error.downcast_ref::<std::io::Error>();
+    if io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
+        // The reader of our output has seen enough (`zcwatch report … | head`).
+        return ExitCode::SUCCESS;
+    }
+    // Standard error may be gone too.
+    let _ = writeln!(std::io::stderr(), "zcwatch: {error:#}");
+    let unwatchable = matches!(
+        error.downcast_ref::<ProbeError>(),
+        Some(
+            ProbeError::Btf(_)
+                | ProbeError::Capabilities { .. }
+                | ProbeError::Load(_)
+                | ProbeError::Nothing(_)
+        )
+    );
+    let usage = matches!(error.downcast_ref::<ProbeError>(), Some(ProbeError::RingSize(_)));
+    ExitCode::from(if unwatchable {
+        4
+    } else if usage || error.is::<Usage>() {
+        2
+    } else {
+        1
+    })
+}
+
+/// A mistake on the command line that clap does not know of.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+/// Results go to standard output; a reader that went away is not a reason to panic.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Watching for a while: the loop that `report` and `demo` share.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{MissedTickBehavior, interval, sleep_until},
+};
+
+use super::{Exit, print};
+use crate::{
+    cli::Format,
+    diagnosis::{Context, Finding, diagnose},
+    host::packet,
+    output::{
+        json::{About, HookRow, Report},
+        style::Style,
+        text,
+    },
+    probe::{ProbeError, Settings},
+    source::{Live, live::now},
+    tracker::{Snapshot, Tracker},
+};
+
+/// How often the ring buffer is emptied. Nothing wakes us: the probes must not pay for that.
+const POLL: Duration = Duration::from_millis(20);
+/// How often processes and packet sockets are looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// An attached source, what it has told, and since when.
+pub(super) struct Session {
+    live: Live,
+    tracker: Tracker,
+    about: About,
+    start: u64,
+}
+
+/// What a session found.
+pub(super) struct Outcome {
+    pub about: About,
+    pub snapshot: Snapshot,
+    pub findings: Vec<Finding>,
+    pub interrupted: Option<u8>,
+}
+
+impl Session {
+    /// Attaches, and begins to watch.
+    pub(super) fn begin(pids: &[u32], settings: &Settings) -> Result<Self, ProbeError> {
+        let mut live = Live::open(settings)?;
+        let about = About {
+            kernel: kernel_release(),
+            hooks: HookRow::all(live.probe()),
+            pids: pids.to_vec(),
+            start_unix_ns: unix_now(),
+        };
+        let mut tracker = Tracker::default();
+        let start = now();
+        live.watch(pids, &mut |e| tracker.apply(&e))?;
+        Ok(Self { live, tracker, about, start })
+    }
+
+    /// Watches until the time is over, all processes have ended, or a signal comes.
+    pub(super) fn run(mut self, duration: Duration) -> anyhow::Result<Outcome> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let interrupted = runtime.block_on(self.watch(duration))?;
+        let Self { mut live, mut tracker, about, start } = self;
+        live.finish(&mut |e| tracker.apply(&e))?;
+        let snapshot = tracker.snapshot(start, now(), true);
+        let context = Context { own_netns: packet::netns_of(std::process::id()) };
+        let findings = diagnose(&snapshot, &context);
+        Ok(Outcome { about, snapshot, findings, interrupted })
+    }
+
+    async fn watch(&mut self, duration: Duration) -> anyhow::Result<Option<u8>> {
+        let mut int = signal(SignalKind::interrupt())?;
+        let mut term = signal(SignalKind::terminate())?;
+        let mut poll = interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looked: Option<Instant> = None;
+        let end = sleep_until(tokio::time::Instant::now() + duration);
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                biased;
+                _ = int.recv() => return Ok(Some(2)),
+                _ = term.recv() => return Ok(Some(15)),
+                () = &mut end => return Ok(None),
+                _ = poll.tick() => {}
+            }
+            let Self { live, tracker, .. } = self;
+            live.poll(&mut |e| tracker.apply(&e));
+            if looked.is_none_or(|at| at.elapsed() >= LOOK) {
+                looked = Some(Instant::now());
+                live.look_around(&mut |e| tracker.apply(&e));
+                if live.all_ended() {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// Prints the report.
+    pub(super) fn print(&self, format: Format) -> anyhow::Result<()> {
+        match format {
+            Format::Text => print(&text::report(
+                &self.about,
+                &self.snapshot,
+                &self.findings,
+                Style::of_stdout(),
+            )),
+            Format::Json => {
+                let report = Report::new(&self.about, &self.snapshot, &self.findings);
+                print(&format!("{}\n", serde_json::to_string_pretty(&report)?))
+            }
+        }
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        self.interrupted.map_or(Exit::Done, Exit::Interrupted)
+    }
+}
+
+/// `uname -r`.
+pub(super) fn kernel_release() -> String {
+    nix::sys::utsname::uname()
+        .map_or_else(|_| "unknown".into(), |u| u.release().to_string_lossy().into_owned())
+}
+
+fn unix_now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,76 @@
+//! From a snapshot to what is wrong and what to change. Pure: the facts of the host are in the
+//! snapshot and the [`Context`].
+
+pub mod cause;
+pub mod finding;
+mod rules;
+mod words;
+
+pub use words::time;
+
+pub use cause::{CAUSES, Cause};
+pub use finding::{Finding, FindingId, Severity};
+
+use crate::{
+    probe::hooks::Certainty,
+    tracker::{
+        Snapshot,
+        evidence::{Evidence, Group},
+        snapshot::SocketSnapshot,
+    },
+};
+
+/// What the diagnosis must know besides the snapshot.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context {
+    /// Inode number of zcwatch's own network namespace: commands for another one say so.
+    pub own_netns: Option<u32>,
+}
+
+/// Copies of one socket by one cause.
+#[derive(Clone, Debug)]
+pub struct CausedCopies {
+    /// Why.
+    pub cause: &'static Cause,
+    /// Where.
+    pub evidence: Evidence,
+    /// How many.
+    pub group: Group,
+    /// How sure the cause is.
+    pub certainty: Certainty,
+}
+
+/// The causes of a socket's copies, the most frequent first.
+#[must_use]
+pub fn causes_of(socket: &SocketSnapshot, snapshot: &Snapshot) -> Vec<CausedCopies> {
+    let mut all: Vec<CausedCopies> = Vec::new();
+    for (evidence, group) in &socket.evidence {
+        let Some((cause, certainty)) = cause::explain(evidence, socket, snapshot) else { continue };
+        let device = evidence.place.device();
+        match all.iter_mut().find(|c| {
+            c.cause.key == cause.key
+                && c.evidence.place.device() == device
+                && c.certainty == certainty
+        }) {
+            Some(same) => {
+                same.group.sends += group.sends;
+                same.group.bytes += group.bytes;
+            }
+            None => all.push(CausedCopies { cause, evidence: *evidence, group: *group, certainty }),
+        }
+    }
+    all.sort_by_key(|c| std::cmp::Reverse(c.group.sends));
+    all
+}
+
+/// What is wrong, the worst first; or that nothing is.
+#[must_use]
+pub fn diagnose(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
+    let mut findings: Vec<Finding> =
+        rules::RULES.iter().flat_map(|rule| rule(snapshot, context)).collect();
+    findings.sort_by_key(|f| f.severity);
+    if findings.is_empty() {
+        findings.extend(rules::healthy(snapshot));
+    }
+    findings
+}

@@ -1,0 +1,101 @@
+//! Numbers and names in sentences.
+
+use crate::{
+    diagnosis::Context,
+    host::process::escape,
+    tracker::{Snapshot, evidence::Spot, snapshot::SnifferSeen},
+};
+
+/// "1 send", "37 sends".
+pub(super) fn count(n: u64, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
+/// "97 %"; below 1 % with one digit more, so that a few never look like none.
+pub(super) fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "0 %".into();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "for reading, not for counting")]
+    let p = part as f64 * 100.0 / whole as f64;
+    if part == whole || part == 0 || (1.0..99.0).contains(&p) {
+        format!("{p:.0} %")
+    } else {
+        format!("{p:.2} %")
+    }
+}
+
+/// A size in the unit a person would choose.
+pub(super) fn bytes(n: u64) -> String {
+    match n {
+        0..10_000 => format!("{n} B"),
+        #[expect(clippy::cast_precision_loss, reason = "for reading, not for counting")]
+        _ => format!("{:.0} KB", n as f64 / 1000.0),
+    }
+}
+
+/// A time in the unit a person would choose.
+pub fn time(ns: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "for reading, not for counting")]
+    let t = ns as f64;
+    match ns {
+        0..1_000 => format!("{ns} ns"),
+        1_000..10_000 => format!("{:.1} µs", t / 1e3),
+        10_000..1_000_000 => format!("{:.0} µs", t / 1e3),
+        1_000_000..10_000_000 => format!("{:.1} ms", t / 1e6),
+        10_000_000..1_000_000_000 => format!("{:.0} ms", t / 1e6),
+        _ => format!("{:.1} s", t / 1e9),
+    }
+}
+
+/// The device's name, safe to print.
+pub(super) fn device(index: Option<u16>, snapshot: &Snapshot) -> String {
+    index
+        .and_then(|i| snapshot.devices.get(&i))
+        .map_or_else(|| "an unknown device".into(), |d| escape(&d.name))
+}
+
+/// "net_dev_queue on eth0".
+pub(super) fn spot(spot: Spot, snapshot: &Snapshot) -> String {
+    format!("{} on {}", spot.stage.tracepoint(), device(Some(spot.device), snapshot))
+}
+
+/// "tcpdump (pid 812)".
+pub(super) fn holder(seen: &SnifferSeen) -> String {
+    match (&seen.sniffer.comm, seen.sniffer.pid) {
+        (Some(comm), Some(pid)) => format!("{} (pid {pid})", escape(comm)),
+        (None, Some(pid)) => format!("pid {pid}"),
+        _ => format!("a process not visible to zcwatch (socket inode {})", seen.sniffer.inode),
+    }
+}
+
+/// A command, with what is needed to run it in another network namespace.
+pub(super) fn in_netns(
+    command: &str,
+    netns: u32,
+    snapshot: &Snapshot,
+    context: &Context,
+) -> String {
+    if context.own_netns.is_none_or(|own| own == netns) {
+        return command.to_owned();
+    }
+    let inside = snapshot.sockets.iter().find(|s| s.facts.netns == netns).map(|s| s.facts.pid);
+    match inside {
+        Some(pid) => format!("nsenter -t {pid} -n {command}"),
+        None => format!("{command}   (in network namespace {netns})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_never_look_like_none_nor_many_like_all() {
+        assert_eq!(percent(37, 37), "100 %");
+        assert_eq!(percent(1, 10_000), "0.01 %");
+        assert_eq!(percent(9_999, 10_000), "99.99 %");
+        assert_eq!(percent(0, 5), "0 %");
+        assert_eq!(percent(1, 2), "50 %");
+    }
+}

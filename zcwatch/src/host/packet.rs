@@ -1,0 +1,135 @@
+//! Packet sockets that take every packet (ETH_P_ALL): tcpdump, an agent, a DHCP client. Each
+//! makes the kernel copy what a device sends, whatever its filter.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+/// One packet socket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Sniffer {
+    /// Inode number of the network namespace it listens in.
+    pub netns: u32,
+    /// The device it is bound to; 0: all of them.
+    pub ifindex: u32,
+    /// Inode number of the socket.
+    pub inode: u64,
+    /// A process that holds it; `None`: not visible to us, or nobody's descriptor.
+    pub pid: Option<u32>,
+    /// That process's name.
+    pub comm: Option<String>,
+}
+
+/// `ETH_P_ALL`, as /proc/net/packet prints it.
+const EVERY_PROTOCOL: &str = "0003";
+
+/// Inode number of the network namespace of a process.
+#[must_use]
+pub fn netns_of(pid: u32) -> Option<u32> {
+    let link = fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
+    let text = link.to_str()?;
+    text.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// The sniffers of the given namespaces; and those namespaces that could not be read, because no
+/// process in them is visible.
+#[must_use]
+pub fn sniffers(wanted: &BTreeSet<u32>, hints: &[u32]) -> (Vec<Sniffer>, Vec<u32>) {
+    let mut found = Vec::new();
+    let mut left = wanted.clone();
+    // A watched process is nearly always in the namespace of its sockets.
+    for pid in hints.iter().copied().chain(pids()) {
+        if left.is_empty() {
+            break;
+        }
+        let Some(netns) = netns_of(pid) else { continue };
+        if !left.contains(&netns) {
+            continue;
+        }
+        if let Ok(text) = fs::read_to_string(format!("/proc/{pid}/net/packet")) {
+            left.remove(&netns);
+            found.extend(parse(&text, netns));
+        }
+    }
+    if !found.is_empty() {
+        name_holders(&mut found);
+    }
+    found.sort();
+    (found, left.into_iter().collect())
+}
+
+/// Rows of /proc/net/packet (`packet_seq_show`, net/packet/af_packet.c, all versions):
+/// `sk RefCnt Type Proto Iface R Rmem User Inode`.
+fn parse(text: &str, netns: u32) -> Vec<Sniffer> {
+    text.lines()
+        .skip(1)
+        .filter_map(|line| {
+            let mut at = line.split_whitespace().skip(3);
+            let protocol = at.next()?;
+            let ifindex = at.next()?.parse().ok()?;
+            let running = at.next()? == "1";
+            let inode = at.nth(2)?.parse().ok()?;
+            (protocol == EVERY_PROTOCOL && running).then_some(Sniffer {
+                netns,
+                ifindex,
+                inode,
+                pid: None,
+                comm: None,
+            })
+        })
+        .collect()
+}
+
+/// Looks through the descriptors of all processes, in any namespace, for those inodes.
+fn name_holders(found: &mut [Sniffer]) {
+    let mut by_inode: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for (i, s) in found.iter().enumerate() {
+        by_inode.entry(s.inode).or_default().push(i);
+    }
+    for pid in pids() {
+        if by_inode.is_empty() {
+            return;
+        }
+        let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
+        for entry in entries.flatten() {
+            let Some(inode) = socket_inode(&entry.path()) else { continue };
+            for i in by_inode.remove(&inode).unwrap_or_default() {
+                found[i].pid = Some(pid);
+                found[i].comm = super::process::comm(pid);
+            }
+        }
+    }
+}
+
+fn socket_inode(fd: &Path) -> Option<u64> {
+    let link = fs::read_link(fd).ok()?;
+    link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_running_sockets_on_every_protocol_count() {
+        let text = "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n\
+                    ffff888101f5f000 3      3    0003   7     1 0      0      4711\n\
+                    ffff888101f5f800 3      3    0800   7     1 0      0      4712\n\
+                    ffff888101f5fc00 3      3    0003   0     0 0      0      4713\n";
+        let expected = Sniffer { netns: 9, ifindex: 7, inode: 4711, pid: None, comm: None };
+        assert_eq!(parse(text, 9), [expected]);
+        assert_eq!(parse("", 9), []);
+    }
+}

@@ -1,0 +1,12 @@
+//! zcwatch as a library: everything but the few lines of `main`.
+
+pub mod cli;
+pub mod command;
+pub mod diagnosis;
+pub mod event;
+pub mod host;
+pub mod lab;
+pub mod output;
+pub mod probe;
+pub mod source;
+pub mod tracker;

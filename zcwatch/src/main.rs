@@ -1,0 +1,5 @@
+//! The zcwatch command.
+
+fn main() -> std::process::ExitCode {
+    zcwatch::command::run()
+}

@@ -1,0 +1,6 @@
+//! What a person or a program reads: text, JSON, and the words they share.
+
+pub mod json;
+pub mod names;
+pub mod style;
+pub mod text;

@@ -1,0 +1,203 @@
+//! The report for a person, or for a ticket.
+
+use std::fmt::Write;
+
+use super::{
+    json::About,
+    names::{grouped, route},
+    style::Style,
+};
+use crate::{
+    diagnosis::{Finding, FindingId, causes_of, time},
+    host::process::escape,
+    probe::hooks::Certainty,
+    tracker::{
+        Snapshot,
+        latency::Latency,
+        snapshot::{Agreement, SocketSnapshot},
+    },
+};
+
+/// Sockets listed; the busiest first.
+const LISTED: usize = 20;
+
+/// Writes the whole report.
+#[must_use]
+pub fn report(about: &About, snapshot: &Snapshot, findings: &[Finding], style: Style) -> String {
+    let mut out = String::new();
+    header(&mut out, about, snapshot, style);
+    verdict(&mut out, snapshot, findings, style);
+    sockets(&mut out, snapshot);
+    rings(&mut out, snapshot);
+    footer(&mut out, snapshot);
+    style.plain(&out)
+}
+
+fn header(out: &mut String, about: &About, snapshot: &Snapshot, style: Style) {
+    let names: Vec<String> = about
+        .pids
+        .iter()
+        .map(|pid| match snapshot.processes.get(pid) {
+            Some(p) if p.ended => format!("{} (pid {pid}, ended)", escape(&p.comm)),
+            Some(p) => format!("{} (pid {pid})", escape(&p.comm)),
+            None => format!("pid {pid}"),
+        })
+        .collect();
+    #[expect(clippy::cast_precision_loss, reason = "for reading, not for counting")]
+    let seconds = snapshot.end.saturating_sub(snapshot.start) as f64 / 1e9;
+    let _ = writeln!(
+        out,
+        "{}: {}, {seconds:.1} s, Linux {}, hooks: {}\n",
+        style.bold("zcwatch report"),
+        names.join(", "),
+        about.kernel,
+        about.kinds().join(", "),
+    );
+}
+
+fn verdict(out: &mut String, snapshot: &Snapshot, findings: &[Finding], style: Style) {
+    for f in findings {
+        let healthy = f.id == FindingId::Healthy;
+        let sign = style.sign(f.severity, healthy);
+        let sure = match f.certainty {
+            Certainty::Measured => "measured",
+            Certainty::Inferred => "inferred",
+        };
+        let _ = writeln!(out, "{sign} {}", style.bold(&f.sentence));
+        if !f.evidence.is_empty() {
+            let _ = writeln!(out, "  {sure}: {}", f.evidence);
+        }
+        for remedy in &f.remedies {
+            let _ = writeln!(out, "  → {remedy}");
+        }
+        out.push('\n');
+    }
+    if findings.is_empty() {
+        let all = snapshot.totals();
+        let line = match (all.sends, all.completed()) {
+            (0, 0) if snapshot.rings.is_empty() => "no MSG_ZEROCOPY send was seen".to_owned(),
+            (0, 0) => "no MSG_ZEROCOPY send of a socket was seen".to_owned(),
+            (sends, done) => format!(
+                "{sends} sends seen, {done} completed: too few for a verdict (10 completed are \
+                 needed)"
+            ),
+        };
+        let _ = writeln!(out, "· {line}\n");
+    }
+}
+
+fn sockets(out: &mut String, snapshot: &Snapshot) {
+    let mut all: Vec<_> = snapshot.sockets.iter().filter(|s| !s.is_idle()).collect();
+    all.sort_by_key(|s| (std::cmp::Reverse(s.counts.sends), s.id));
+    for s in all.iter().take(LISTED) {
+        one_socket(out, s, snapshot);
+    }
+    if all.len() > LISTED {
+        let _ = writeln!(
+            out,
+            "  … and {} more sockets; --format json has them all",
+            all.len() - LISTED
+        );
+    }
+}
+
+fn one_socket(out: &mut String, s: &SocketSnapshot, snapshot: &Snapshot) {
+    let c = &s.counts;
+    let closed = if s.closed.is_some() { "   closed" } else { "" };
+    let device = s.device.and_then(|d| snapshot.devices.get(&d));
+    let device = device.map_or_else(String::new, |d| format!(" dev {}", escape(&d.name)));
+    let _ = writeln!(
+        out,
+        "  {}{device}   {} (pid {}){closed}",
+        route(&s.facts),
+        escape(&s.facts.comm),
+        s.facts.pid
+    );
+    let mut parts = vec![
+        format!("{} sends", grouped(c.sends)),
+        format!("{} B", grouped(c.bytes)),
+        format!("copied {}", grouped(c.copied)),
+        format!("reported zero-copy {}", grouped(c.reported)),
+    ];
+    parts.extend(latency("release", &c.release));
+    parts.push(format!("unread {}", grouped(c.unread)));
+    for (n, what) in [
+        (c.in_flight, "in flight"),
+        (c.closed_in_flight, "in flight when closed"),
+        (c.with_error, "with an error"),
+        (c.failed_optmem, "refused by optmem_max"),
+        (c.failed_memlock, "refused by RLIMIT_MEMLOCK"),
+        (c.failed_other, "failed"),
+        (c.ignored, "with the flag ignored"),
+        (c.misled, "misled"),
+        (c.before_attach, "completed from before"),
+        (c.before_return, "completed before their start was seen"),
+    ] {
+        if n > 0 {
+            parts.push(format!("{} {what}", grouped(n)));
+        }
+    }
+    let _ = writeln!(out, "    {}", parts.join("   "));
+    for cause in causes_of(s, snapshot) {
+        let _ = writeln!(
+            out,
+            "    {:<22} {:>9}   {}",
+            cause.cause.key,
+            grouped(cause.group.sends),
+            cause.cause.title
+        );
+    }
+}
+
+fn latency(name: &str, l: &Latency) -> Option<String> {
+    let s = l.summary()?;
+    Some(format!("{name} p50 {} p99 {}", time(s.p50), time(s.p99)))
+}
+
+fn rings(out: &mut String, snapshot: &Snapshot) {
+    for r in &snapshot.rings {
+        let _ = writeln!(
+            out,
+            "  io_uring of pid {}, fd {}: {} zerocopy requests seen (this version does not \
+             analyse them)",
+            r.pid,
+            r.fd,
+            grouped(r.requests)
+        );
+    }
+}
+
+fn footer(out: &mut String, snapshot: &Snapshot) {
+    let lost = snapshot.losses.events;
+    let counters = match snapshot.counters_agree() {
+        Some(true) => "counters agree",
+        Some(false) => {
+            "events and counters differ: the counts shown are the counters' (exact); causes, sizes \
+             and latencies are of the events that were seen"
+        }
+        None => "counters not read",
+    };
+    let _ = writeln!(out, "  events lost {} · {counters}", grouped(lost));
+    if snapshot.losses.sockets > 0 {
+        let _ = writeln!(
+            out,
+            "  the table of sockets was full {} times: some sockets are in no number here",
+            grouped(snapshot.losses.sockets)
+        );
+    }
+    if snapshot.losses.unpaired > 0 && snapshot.sockets.iter().any(|s| s.agreement == Agreement::No)
+    {
+        let _ = writeln!(
+            out,
+            "  {} merged completions were not paired: copied counts may be off by their ids",
+            grouped(snapshot.losses.unpaired)
+        );
+    }
+    if !snapshot.unreadable_netns.is_empty() {
+        let _ = writeln!(
+            out,
+            "  packet sockets of {} network namespaces could not be read",
+            snapshot.unreadable_netns.len()
+        );
+    }
+}

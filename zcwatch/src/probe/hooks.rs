@@ -1,0 +1,257 @@
+//! Which hook answers which question: one table, read by `doctor`, every report's header and
+//! the docs. Each question has an ordered list; the first row that really attached answers.
+
+use serde::{Deserialize, Serialize};
+
+/// A question that hooks answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// A send and its id.
+    Send,
+    /// When a send began.
+    SendEntry,
+    /// MSG_ZEROCOPY without SO_ZEROCOPY.
+    FlagIgnored,
+    /// A completion with its own copied bit.
+    Completion,
+    /// Which copy, where.
+    CopyPlace,
+    /// Copies that the completion does not show.
+    HiddenCopy,
+    /// Which limit a failed send ran into.
+    Limit,
+    /// What the application read from the error queue.
+    NotificationRead,
+    /// Sockets that were there before.
+    HeldSockets,
+    /// The end of a socket.
+    Closed,
+    /// Zerocopy requests of io_uring.
+    IoUring,
+}
+
+/// What a hook is attached with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Function entry or exit by trampoline.
+    Fentry,
+    /// Breakpoint, or its return.
+    Kprobe,
+    /// A tracepoint by its BTF type.
+    TpBtf,
+    /// A tracepoint through tracefs.
+    Tracepoint,
+    /// A BPF iterator.
+    Iter,
+    /// A cgroup hook.
+    Cgroup,
+    /// Nothing answers.
+    None,
+}
+
+impl Kind {
+    /// The word in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
+            Self::TpBtf => "tp_btf",
+            Self::Tracepoint => "tracepoint",
+            Self::Iter => "iter",
+            Self::Cgroup => "cgroup",
+            Self::None => "none",
+        }
+    }
+}
+
+/// How sure an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Certainty {
+    /// Seen happening.
+    Measured,
+    /// Follows from what was seen, by how the kernel works.
+    Inferred,
+}
+
+/// One row.
+#[derive(Clone, Copy, Debug)]
+pub struct Hook {
+    /// The question.
+    pub question: Question,
+    /// What it sits on, in the kernel's words.
+    pub name: &'static str,
+    /// What it is attached with.
+    pub kind: Kind,
+    /// The programs that must all be running; empty: not written yet.
+    pub programs: &'static [&'static str],
+    /// How sure its answer is.
+    pub certainty: Certainty,
+}
+
+const fn hook(
+    question: Question,
+    kind: Kind,
+    name: &'static str,
+    programs: &'static [&'static str],
+    certainty: Certainty,
+) -> Hook {
+    Hook { question, name, kind, programs, certainty }
+}
+
+use Certainty::{Inferred, Measured};
+use Kind::{Cgroup, Fentry, Iter, Kprobe, TpBtf};
+
+/// The table. The exact rows (fentry, kprobe) have no program yet: they stand where they will
+/// be tried first.
+pub const HOOKS: &[Hook] = &[
+    hook(Question::Send, Fentry, "msg_zerocopy_realloc", &[], Measured),
+    hook(Question::Send, Kprobe, "msg_zerocopy_realloc", &[], Measured),
+    hook(Question::Send, TpBtf, "sock_send_length", &["send_return"], Measured),
+    hook(Question::SendEntry, Fentry, "msg_zerocopy_realloc", &[], Measured),
+    hook(
+        Question::SendEntry,
+        TpBtf,
+        "tcp_sendmsg_locked, net_dev_queue",
+        &["tcp_entry", "path_queue"],
+        Measured,
+    ),
+    hook(Question::SendEntry, TpBtf, "net_dev_queue", &["path_queue"], Measured),
+    hook(Question::FlagIgnored, TpBtf, "sock_send_length", &["send_return"], Measured),
+    hook(Question::Completion, Fentry, "msg_zerocopy_complete", &[], Measured),
+    hook(Question::Completion, Kprobe, "msg_zerocopy_complete", &[], Measured),
+    hook(
+        Question::Completion,
+        TpBtf,
+        "consume_skb, inet_sk_error_report",
+        &["consumed", "notified"],
+        Measured,
+    ),
+    hook(Question::CopyPlace, Fentry, "skb_copy_ubufs, __pskb_pull_tail", &[], Measured),
+    hook(Question::CopyPlace, Kprobe, "skb_copy_ubufs, __pskb_pull_tail", &[], Measured),
+    hook(
+        Question::CopyPlace,
+        TpBtf,
+        "net_dev_queue, net_dev_start_xmit, netif_receive_skb",
+        &["path_queue", "path_xmit", "path_receive"],
+        Measured,
+    ),
+    hook(Question::HiddenCopy, Fentry, "skb_segment, skb_pp_cow_data", &[], Measured),
+    hook(Question::HiddenCopy, Kprobe, "skb_segment, skb_pp_cow_data", &[], Measured),
+    hook(
+        Question::HiddenCopy,
+        TpBtf,
+        "net_dev_queue, net_dev_start_xmit",
+        &["path_queue", "path_xmit"],
+        Inferred,
+    ),
+    hook(Question::Limit, Fentry, "sock_omalloc, mm_account_pinned_pages", &[], Measured),
+    hook(Question::Limit, Kprobe, "sock_omalloc, mm_account_pinned_pages", &[], Measured),
+    hook(Question::Limit, TpBtf, "sock_send_length", &["send_return"], Inferred),
+    hook(Question::NotificationRead, Fentry, "sock_dequeue_err_skb", &[], Measured),
+    hook(Question::NotificationRead, TpBtf, "consume_skb", &["consumed"], Measured),
+    hook(Question::HeldSockets, Iter, "task_file", &["held_sockets"], Measured),
+    hook(Question::Closed, Fentry, "inet_sock_destruct", &[], Measured),
+    hook(Question::Closed, Cgroup, "sock_release", &["sock_released"], Measured),
+    hook(Question::Closed, TpBtf, "tcp_destroy_sock", &["tcp_closed"], Measured),
+    hook(Question::IoUring, TpBtf, "io_uring_submit_req", &["ring_submit"], Measured),
+];
+
+impl Question {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 11] = [
+        Self::Send,
+        Self::SendEntry,
+        Self::FlagIgnored,
+        Self::Completion,
+        Self::CopyPlace,
+        Self::HiddenCopy,
+        Self::Limit,
+        Self::NotificationRead,
+        Self::HeldSockets,
+        Self::Closed,
+        Self::IoUring,
+    ];
+
+    /// The key in JSON.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::SendEntry => "send_entry",
+            Self::FlagIgnored => "flag_ignored",
+            Self::Completion => "completion",
+            Self::CopyPlace => "copy_place",
+            Self::HiddenCopy => "hidden_copy",
+            Self::Limit => "limit",
+            Self::NotificationRead => "notification_read",
+            Self::HeldSockets => "held_sockets",
+            Self::Closed => "closed",
+            Self::IoUring => "io_uring",
+        }
+    }
+
+    /// The question, as a person asks it.
+    #[must_use]
+    pub fn asks(self) -> &'static str {
+        match self {
+            Self::Send => "which sends were made, with which id?",
+            Self::SendEntry => "when did a send begin?",
+            Self::FlagIgnored => "was MSG_ZEROCOPY passed without SO_ZEROCOPY?",
+            Self::Completion => "when did a send complete, and was it copied?",
+            Self::CopyPlace => "where was it copied?",
+            Self::HiddenCopy => "was it copied although reported zero-copy?",
+            Self::Limit => "which limit did a refused send run into?",
+            Self::NotificationRead => "does the application read its notifications?",
+            Self::HeldSockets => "which sockets were there before?",
+            Self::Closed => "when was a socket closed?",
+            Self::IoUring => "does io_uring send with zerocopy?",
+        }
+    }
+
+    /// What is missing where nothing answers.
+    #[must_use]
+    pub fn without(self) -> &'static str {
+        match self {
+            Self::Send => "nothing can be said: no send is seen",
+            Self::SendEntry => "release latency counts from the return of the send",
+            Self::FlagIgnored => "sends whose flag the kernel ignored are not seen",
+            Self::Completion => "copied sends and release latency are not known",
+            Self::CopyPlace => "the cause of a copy stays unknown",
+            Self::HiddenCopy => "copies that the kernel reports as zero-copy are not seen",
+            Self::Limit => "ENOBUFS is not split by limit",
+            Self::NotificationRead => "unread notifications are not known",
+            Self::HeldSockets => "sockets that were open before are seen at their next send only",
+            Self::Closed => "a closed UDP socket is shown as idle",
+            Self::IoUring => "zerocopy requests of io_uring are not seen",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::programs::PROGRAMS;
+
+    #[test]
+    fn every_question_has_rows_and_every_program_serves_one() {
+        for q in Question::ALL {
+            assert!(HOOKS.iter().any(|h| h.question == q), "{q:?} has no hook");
+        }
+        for p in PROGRAMS {
+            assert!(
+                HOOKS.iter().any(|h| h.programs.contains(&p.name)),
+                "{} serves nothing",
+                p.name
+            );
+        }
+        for h in HOOKS {
+            for p in h.programs {
+                assert!(PROGRAMS.iter().any(|x| x.name == *p), "no program {p}");
+            }
+        }
+    }
+}

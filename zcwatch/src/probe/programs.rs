@@ -1,0 +1,182 @@
+//! The eBPF programs of the committed object: what each attaches to, and which rows of the
+//! layout it reads. A test compares the rows with the object's own relocations.
+
+/// How a program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// A BTF tracepoint, by name.
+    Tracepoint(&'static str),
+    /// A BPF iterator, by name.
+    Iterator(&'static str),
+    /// The root of the cgroup v2 tree.
+    CgroupRoot,
+}
+
+/// One program.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// Its name in the object.
+    pub name: &'static str,
+    /// What it attaches to.
+    pub attach: Attach,
+    /// Rows of the layout that it reads.
+    pub reads: &'static [&'static [&'static str]],
+}
+
+/// What entering a socket into the table reads.
+const REGISTER: &[&str] = &[
+    "CRED_USER",
+    "FILE_INODE",
+    "INODE_INO",
+    "NET_INUM",
+    "NET_OPTMEM_MAX",
+    "SIGNAL_MEMLOCK",
+    "SK_COOKIE",
+    "SK_DADDR",
+    "SK_DPORT",
+    "SK_FAMILY",
+    "SK_FLAGS",
+    "SK_NET",
+    "SK_NUM",
+    "SK_OMEM",
+    "SK_PROTOCOL",
+    "SK_RCV_SADDR",
+    "SK_SOCKET",
+    "SK_V6_DADDR",
+    "SK_V6_RCV_SADDR",
+    "SOCKET_FILE",
+    "TASK_COMM",
+    "TASK_CRED",
+    "TASK_SIGNAL",
+    "TASK_TGID",
+    "USER_LOCKED_VM",
+];
+/// What a look at the system call reads.
+const CALL: &[&str] = &[
+    "NR_IO_URING_ENTER",
+    "NR_SENDMMSG",
+    "NR_SENDMSG",
+    "NR_SENDTO",
+    "REGS_ARG0",
+    "REGS_ARG2",
+    "REGS_ARG3",
+    "REGS_CS",
+    "REGS_NR",
+    "TASK_FLAGS",
+];
+/// What a look at an error queue reads.
+const NOTIFICATION: &[&str] =
+    &["SERR_CODE", "SERR_DATA", "SERR_INFO", "SERR_ORIGIN", "SK_COOKIE", "SK_ERROR_QUEUE"];
+/// What following a packet reads.
+const LOOK: &[&str] = &[
+    "DEV_FEATURES",
+    "DEV_FLAGS",
+    "DEV_IFINDEX",
+    "DEV_LINK_OPS",
+    "DEV_MTU",
+    "DEV_NAME",
+    "DEV_NET",
+    "DEV_PRIV",
+    "LINK_OPS_KIND",
+    "NET_INUM",
+    "SHINFO_DESTRUCTOR_ARG",
+    "SHINFO_FLAGS",
+    "SKB_DATA_LEN",
+    "SKB_DEV",
+    "SKB_END",
+    "SKB_HEAD",
+    "UARG_BITS",
+    "UARG_ID",
+    "UARG_ZEROCOPY_MASK",
+    "VETH_PEER",
+    "VETH_XDP_PROG",
+];
+/// What a first look reads besides.
+const BEGIN: &[&str] = &[
+    "FDT_FD",
+    "FDT_MAX_FDS",
+    "FILES_FDT",
+    "FILE_PRIVATE",
+    "SK_SOCKET",
+    "SKB_CB",
+    "SKB_SK",
+    "SOCKET_SK",
+    "TASK_FILES",
+    "UARG_LEN",
+];
+
+/// All programs, in the order of attaching: what fills a map comes after what empties it.
+pub const PROGRAMS: &[Program] = &[
+    Program {
+        name: "consumed",
+        attach: Attach::Tracepoint("consume_skb"),
+        reads: &[NOTIFICATION, &["SKB_CB", "SKB_LEN", "SKB_LIST_PREV", "SKB_SK"]],
+    },
+    Program {
+        name: "notified",
+        attach: Attach::Tracepoint("inet_sk_error_report"),
+        reads: &[NOTIFICATION, &["SKB_CB", "SKB_LIST_PREV"]],
+    },
+    Program {
+        name: "tcp_closed",
+        attach: Attach::Tracepoint("tcp_destroy_sock"),
+        reads: &[&["SK_COOKIE", "SK_ZCKEY"]],
+    },
+    Program { name: "sock_released", attach: Attach::CgroupRoot, reads: &[] },
+    Program {
+        name: "path_receive",
+        attach: Attach::Tracepoint("netif_receive_skb"),
+        reads: &[LOOK],
+    },
+    Program {
+        name: "path_xmit",
+        attach: Attach::Tracepoint("net_dev_start_xmit"),
+        reads: &[LOOK, BEGIN, REGISTER, CALL, &["SHINFO_NR_FRAGS"]],
+    },
+    Program {
+        name: "path_queue",
+        attach: Attach::Tracepoint("net_dev_queue"),
+        reads: &[LOOK, BEGIN, REGISTER, CALL, &["SHINFO_GSO_SIZE"]],
+    },
+    Program {
+        name: "send_return",
+        attach: Attach::Tracepoint("sock_send_length"),
+        reads: &[REGISTER, CALL, &["CRED_CAPS", "OMALLOC_TRUESIZE", "SK_ZCKEY"]],
+    },
+    Program {
+        name: "tcp_entry",
+        attach: Attach::Tracepoint("tcp_sendmsg_locked"),
+        reads: &[REGISTER, &["MSG_FLAGS", "MSG_UBUF", "SK_ZCKEY"]],
+    },
+    Program {
+        name: "ring_submit",
+        attach: Attach::Tracepoint("io_uring_submit_req"),
+        reads: &[&["KIOCB_FD", "KIOCB_OPCODE"]],
+    },
+    Program {
+        name: "held_sockets",
+        attach: Attach::Iterator("task_file"),
+        reads: &[REGISTER, NOTIFICATION, &["SKB_LIST_NEXT", "SKB_NEXT", "SK_ZCKEY", "SOCKET_SK"]],
+    },
+];
+
+impl Program {
+    /// The rows of the layout it reads, each once.
+    #[must_use]
+    pub fn fields(&self) -> Vec<&'static str> {
+        let mut all: Vec<_> = self.reads.iter().copied().flatten().copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Its section in the object.
+    #[must_use]
+    pub fn section(&self) -> String {
+        match self.attach {
+            Attach::Tracepoint(name) => format!("tp_btf/{name}"),
+            Attach::Iterator(name) => format!("iter/{name}"),
+            Attach::CgroupRoot => "cgroup/sock_release".into(),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The running kernel as a source: attaches, watches processes, drains the ring buffer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aya::maps::{HashMap, MapData, RingBuf};
+use zcwatch_common::{self as raw, Header, Held, RingKey, kind, state};
+
+use super::{calibrate, record};
+use crate::{
+    event::{Counters, Event, Losses, ProcessFacts, SocketId, What},
+    host::{packet, process},
+    probe::{Probe, ProbeError, Settings, attach::Stats},
+};
+
+/// Attached, and ready to be asked for events.
+pub struct Live {
+    probe: Probe,
+    ring: RingBuf<MapData>,
+    pids: HashMap<MapData, u32, u8>,
+    sockets: HashMap<MapData, u64, raw::Socket>,
+    devices: HashMap<MapData, u64, raw::Device>,
+    io_uring: HashMap<MapData, RingKey, u64>,
+    watched: BTreeMap<u32, ProcessFacts>,
+    known: BTreeSet<SocketId>,
+    namespaces: BTreeSet<u32>,
+    sniffers: Option<(Vec<packet::Sniffer>, Vec<u32>)>,
+    losses: Losses,
+}
+
+impl Live {
+    /// Attaches the probes. Nothing is watched yet.
+    ///
+    /// # Errors
+    /// As [`Probe::attach`], and where loopback cannot be used.
+    pub fn open(settings: &Settings) -> Result<Self, ProbeError> {
+        let mut probe = Probe::attach(settings)?;
+        let mut ring = probe.ring()?;
+        let mut sockets = probe.sockets()?;
+        calibrate::learn(&mut sockets, &mut probe.readers()?, &mut ring)?;
+        Ok(Self {
+            pids: probe.pids()?,
+            devices: probe.devices()?,
+            io_uring: probe.io_uring()?,
+            ring,
+            sockets,
+            probe,
+            watched: BTreeMap::new(),
+            known: BTreeSet::new(),
+            namespaces: BTreeSet::new(),
+            sniffers: None,
+            losses: Losses::default(),
+        })
+    }
+
+    /// What attached.
+    #[must_use]
+    pub fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    /// Watches processes, with the sockets that they hold already.
+    ///
+    /// # Errors
+    /// When the kernel refuses the table or the iterator.
+    pub fn watch(&mut self, pids: &[u32], sink: &mut impl FnMut(Event)) -> Result<(), ProbeError> {
+        for pid in pids {
+            let full =
+                |e: aya::maps::MapError| ProbeError::Map { map: "PIDS", reason: e.to_string() };
+            self.pids.insert(pid, 1, 0).map_err(full)?;
+            let comm = process::comm(*pid).unwrap_or_default();
+            let facts = ProcessFacts { pid: *pid, comm, ended: false };
+            self.watched.insert(*pid, facts.clone());
+            sink(Event { ts: now(), what: What::Process(facts) });
+            self.namespaces.extend(packet::netns_of(*pid));
+        }
+        for held in self.probe.held()? {
+            self.describe(SocketId(held.cookie), sink);
+        }
+        Ok(())
+    }
+
+    /// Hands out what has happened since the last call.
+    pub fn poll(&mut self, sink: &mut impl FnMut(Event)) {
+        // As much as the ring can hold, so that a flood cannot keep us here.
+        for _ in 0..1 << 20 {
+            let Some(item) = self.ring.next() else { return };
+            let Some(header) = record::read::<Header>(&item) else { continue };
+            let what = match header.kind {
+                kind::SEND => record::read(&item).map(|r| What::Send(record::sent(&r))),
+                kind::FAILED => record::read(&item).map(|r| What::Failed(record::failed(&r))),
+                kind::STARTED => record::read(&item).map(|r| What::Started(record::range(&r))),
+                kind::PIECE => record::read(&item).map(|r| What::Merged(record::range(&r))),
+                kind::READ => record::read(&item).map(|r| What::Read(record::range(&r))),
+                kind::DEVICE => record::read(&item).map(|r| What::Device(record::device(&r))),
+                kind::CLOSED => Some(What::Closed { socket: SocketId(header.cookie) }),
+                _ => None,
+            };
+            drop(item);
+            if header.cookie != 0 {
+                self.describe(SocketId(header.cookie), sink);
+            }
+            if let Some(what) = what {
+                sink(Event { ts: header.ts, what });
+            }
+        }
+    }
+
+    /// Looks at what no probe tells: processes that ended, packet sockets, losses.
+    pub fn look_around(&mut self, sink: &mut impl FnMut(Event)) {
+        for facts in self.watched.values_mut().filter(|p| !p.ended) {
+            if process::ended(facts.pid) {
+                facts.ended = true;
+                // The id may be given to another process now.
+                let _ = self.pids.remove(&facts.pid);
+                sink(Event { ts: now(), what: What::Process(facts.clone()) });
+            }
+        }
+        let hints: Vec<u32> = self.watched.keys().copied().collect();
+        let seen = packet::sniffers(&self.namespaces, &hints);
+        if self.sniffers.as_ref() != Some(&seen) {
+            let (list, unreadable) = seen.clone();
+            sink(Event { ts: now(), what: What::Sniffers { list, unreadable } });
+            self.sniffers = Some(seen);
+        }
+        self.tell_losses(sink);
+    }
+
+    /// Have all watched processes ended?
+    #[must_use]
+    pub fn all_ended(&self) -> bool {
+        !self.watched.is_empty() && self.watched.values().all(|p| p.ended)
+    }
+
+    /// Stops watching: detaches, hands out the rest, then the exact counters.
+    ///
+    /// # Errors
+    /// When the sockets cannot be looked at once more.
+    pub fn finish(&mut self, sink: &mut impl FnMut(Event)) -> Result<(), ProbeError> {
+        // The error queues are looked at while the hooks still see what leaves them.
+        let held = self.probe.held()?;
+        self.probe.stop();
+        self.poll(sink);
+        self.look_around(sink);
+        let devices: Vec<_> = self.devices.iter().flatten().collect();
+        for (_, device) in devices {
+            sink(Event { ts: now(), what: What::Device(record::device(&device)) });
+        }
+        let entries: Vec<_> = self.sockets.iter().flatten().collect();
+        for (cookie, entry) in entries {
+            let mut counters = record::counters(cookie, &entry);
+            add_holders(&mut counters, &held);
+            sink(Event { ts: now(), what: What::Socket(Box::new(record::socket(cookie, &entry))) });
+            sink(Event { ts: now(), what: What::Counters(Box::new(counters)) });
+        }
+        let rings: Vec<_> = self.io_uring.iter().flatten().collect();
+        for (RingKey { tgid, fd }, requests) in rings {
+            sink(Event { ts: now(), what: What::IoUring { pid: tgid, fd, requests } });
+        }
+        self.tell_losses(sink);
+        Ok(())
+    }
+
+    fn describe(&mut self, socket: SocketId, sink: &mut impl FnMut(Event)) {
+        if self.known.contains(&socket) {
+            return;
+        }
+        let Ok(entry) = self.sockets.get(&socket.0, 0) else { return };
+        // An entry without a base is being made this moment; the next record finds it ready.
+        if entry.state & state::BASED == 0 && entry.ignored == 0 {
+            return;
+        }
+        self.known.insert(socket);
+        self.namespaces.insert(entry.netns);
+        let facts = record::socket(socket.0, &entry);
+        sink(Event { ts: now(), what: What::Socket(Box::new(facts)) });
+    }
+
+    fn tell_losses(&mut self, sink: &mut impl FnMut(Event)) {
+        let Stats { events_lost, sockets_full, paths_full, unpaired, .. } = self.probe.stats();
+        let losses =
+            Losses { events: events_lost, sockets: sockets_full, paths: paths_full, unpaired };
+        if losses != self.losses {
+            self.losses = losses;
+            sink(Event { ts: now(), what: What::Losses(losses) });
+        }
+    }
+}
+
+fn add_holders(counters: &mut Counters, held: &[Held]) {
+    for row in held.iter().filter(|h| h.cookie == counters.socket.0) {
+        counters.holders.push((row.tgid, row.fd));
+        counters.unread = (row.truncated == 0).then_some(row.unread);
+        counters.so_zerocopy = row.state & state::SO_ZEROCOPY != 0;
+    }
+}
+
+/// ns since boot, on the probes' clock.
+#[must_use]
+pub fn now() -> u64 {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    time.map_or(0, |t| std::time::Duration::from(t).as_nanos().try_into().unwrap_or(u64::MAX))
+}

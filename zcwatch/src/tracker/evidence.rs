@@ -1,0 +1,239 @@
+//! What the way of a uarg says about its copy: the last place where it was still the sender's
+//! pages, and the first where it was not. Evidence only; causes are made of it by the diagnosis.
+
+use serde::{Deserialize, Serialize};
+use zcwatch_common::mark;
+
+use super::Devices;
+use crate::event::{Family, Hop, Protocol, SocketFacts, Stage, Way};
+
+/// A place on the packet path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Spot {
+    /// The device's number.
+    pub device: u16,
+    /// The tracepoint.
+    pub stage: Stage,
+}
+
+/// Between which places a send was copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "where", rename_all = "snake_case")]
+pub enum Place {
+    /// It was copied before its first packet was seen on the device.
+    AtSend {
+        /// The device it was first seen on.
+        device: u16,
+    },
+    /// Intact at the one, copied at the other.
+    Between {
+        /// Last intact.
+        intact: Spot,
+        /// First copied.
+        copied: Spot,
+    },
+    /// Intact wherever it was seen, last here; copied afterwards.
+    After {
+        /// Last intact.
+        intact: Spot,
+    },
+    /// No packet of it was seen.
+    Unseen,
+    /// Not copied as far as the completion knows, but it took a way that copies.
+    Hidden {
+        /// Where.
+        device: u16,
+        /// How.
+        how: HiddenWay,
+    },
+}
+
+/// A way that copies, and is reported as zero-copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HiddenWay {
+    /// Software segmentation on a device without scatter-gather (`skb_segment`).
+    GsoWithoutSg,
+    /// Native XDP on the receiving veth (`skb_pp_cow_data`).
+    VethPeerXdp,
+}
+
+/// What is known of one send's copy. Sends with equal evidence are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Where.
+    pub place: Place,
+    /// The datagram was larger than the device's MTU; `None`: its size is not known.
+    pub over_mtu: Option<bool>,
+    /// MSG_MORE was passed, or more than one send is in the datagram.
+    pub corked: bool,
+}
+
+/// Sends with one evidence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// How many.
+    pub sends: u64,
+    /// Their bytes, as far as known.
+    pub bytes: u64,
+}
+
+/// What is known of the send itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Message {
+    /// Bytes.
+    pub bytes: u32,
+    /// MSG_MORE.
+    pub more: bool,
+}
+
+impl Evidence {
+    /// The evidence of a completed send; `None` where there is nothing to explain.
+    #[must_use]
+    pub fn of(
+        way: &Way,
+        copied: bool,
+        message: Option<Message>,
+        socket: &SocketFacts,
+        devices: &Devices,
+    ) -> Option<Self> {
+        let place = if copied { Place::of(way) } else { Place::hidden(way)? };
+        let over_mtu = message.and_then(|m| {
+            let mtu = devices.get(&place.device()?)?.mtu;
+            Some(socket.protocol == Protocol::Udp && m.bytes + headers(socket) > mtu)
+        });
+        let corked = socket.protocol == Protocol::Udp
+            && (way.marks & mark::CORKED != 0 || message.is_some_and(|m| m.more));
+        Some(Self { place, over_mtu, corked })
+    }
+}
+
+/// UDP header and the least IP header of the socket's datagrams, bytes.
+fn headers(socket: &SocketFacts) -> u32 {
+    let mapped = socket.remote.is_some_and(|r| match r.addr {
+        std::net::IpAddr::V6(a) => a.to_ipv4_mapped().is_some(),
+        std::net::IpAddr::V4(_) => true,
+    });
+    if socket.family == Family::V4 || mapped { 28 } else { 48 }
+}
+
+impl Place {
+    fn of(way: &Way) -> Self {
+        let hops: Vec<&Hop> = way.hops.iter().filter(|h| h.device != 0).collect();
+        let Some(first) = hops.first() else { return Self::Unseen };
+        if way.marks & mark::COPIED_AT_SEND != 0 {
+            return Self::AtSend { device: first.device };
+        }
+        // A packet of the same uarg may be sent after another one was copied further on, and
+        // is then seen copied early: so a place where any packet was intact is not one where
+        // the copy was made, and the furthest device that an intact packet reached decides.
+        let Some((at, hop)) = hops.iter().enumerate().rfind(|(_, h)| h.intact != 0) else {
+            return Self::AtSend { device: first.device };
+        };
+        let reached = |s: Stage| hop.intact & s.bit() != 0;
+        let Some(stage) = Stage::ALL.into_iter().rfind(|s| reached(*s)) else {
+            return Self::Unseen;
+        };
+        let intact = Spot { device: hop.device, stage };
+        let here = Stage::ALL.into_iter().find(|s| *s > stage && hop.copied & s.bit() != 0);
+        if let Some(next) = here {
+            return Self::Between { intact, copied: Spot { device: hop.device, stage: next } };
+        }
+        let later = hops[at + 1..].iter().find_map(|h| {
+            let stage = Stage::ALL.into_iter().find(|s| h.copied & s.bit() != 0)?;
+            Some(Spot { device: h.device, stage })
+        });
+        match later {
+            Some(copied) => Self::Between { intact, copied },
+            None => Self::After { intact },
+        }
+    }
+
+    fn hidden(way: &Way) -> Option<Self> {
+        let how = if way.marks & mark::GSO_WITHOUT_SG != 0 {
+            HiddenWay::GsoWithoutSg
+        } else if way.marks & mark::VETH_PEER_XDP != 0 {
+            HiddenWay::VethPeerXdp
+        } else {
+            return None;
+        };
+        let device = way.hops.iter().map(|h| h.device).find(|d| *d != 0)?;
+        Some(Self::Hidden { device, how })
+    }
+
+    /// The device it is about.
+    #[must_use]
+    pub fn device(&self) -> Option<u16> {
+        match self {
+            Self::AtSend { device } | Self::Hidden { device, .. } => Some(*device),
+            Self::Between { copied, .. } => Some(copied.device),
+            Self::After { intact } => Some(intact.device),
+            Self::Unseen => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const Q: u8 = zcwatch_common::stage::QUEUE;
+    const X: u8 = zcwatch_common::stage::XMIT;
+    const R: u8 = zcwatch_common::stage::RECEIVE;
+
+    fn way(hops: &[(u16, u8, u8)], marks: u32) -> Way {
+        let mut w = Way { first: Some(1), marks, ..Way::default() };
+        for (to, (device, intact, copied)) in w.hops.iter_mut().zip(hops) {
+            *to = Hop { device: *device, intact: *intact, copied: *copied };
+        }
+        w
+    }
+
+    fn spot(device: u16, stage: Stage) -> Spot {
+        Spot { device, stage }
+    }
+
+    #[test]
+    fn the_place_is_where_the_bit_turned() {
+        let cases = [
+            (way(&[], 0), Place::Unseen),
+            (way(&[(1, 0, Q | X)], mark::COPIED_AT_SEND), Place::AtSend { device: 1 }),
+            // A packet socket on the sending device.
+            (
+                way(&[(1, Q, X)], 0),
+                Place::Between { intact: spot(1, Stage::Queue), copied: spot(1, Stage::Xmit) },
+            ),
+            // Delivered on this host, by loopback and over a veth.
+            (way(&[(1, Q | X | R, 0)], 0), Place::After { intact: spot(1, Stage::Receive) }),
+            (way(&[(1, Q | X, 0), (2, R, 0)], 0), Place::After { intact: spot(2, Stage::Receive) }),
+            // Forwarded, and copied by a packet socket on the second device.
+            (
+                way(&[(1, Q | X, 0), (2, R, 0), (3, Q, X)], 0),
+                Place::Between { intact: spot(3, Stage::Queue), copied: spot(3, Stage::Xmit) },
+            ),
+            // A second packet of the uarg was queued after the first one's delivery.
+            (
+                way(&[(1, Q | X | R, Q | X | R)], 0),
+                Place::After { intact: spot(1, Stage::Receive) },
+            ),
+        ];
+        for (way, place) in cases {
+            assert_eq!(Place::of(&way), place, "{way:?}");
+        }
+    }
+
+    #[test]
+    fn ways_that_copy_in_secret_are_told_apart() {
+        let hops = [(4, Q | X, 0)];
+        let how = |w: Way| Place::hidden(&w);
+        assert_eq!(how(way(&hops, 0)), None);
+        assert_eq!(
+            how(way(&hops, mark::VETH_PEER_XDP)),
+            Some(Place::Hidden { device: 4, how: HiddenWay::VethPeerXdp })
+        );
+        assert_eq!(
+            how(way(&hops, mark::GSO_WITHOUT_SG)),
+            Some(Place::Hidden { device: 4, how: HiddenWay::GsoWithoutSg })
+        );
+    }
+}

@@ -1,0 +1,313 @@
+//! What is known at one moment: values only, for the diagnosis, the reports and the screen.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Devices,
+    evidence::{Evidence, Group},
+    latency::Latency,
+    socket::is_shown,
+};
+use crate::{
+    event::{Counters, FailedSend, Losses, ProcessFacts, SocketFacts, SocketId},
+    host::packet::Sniffer,
+};
+
+/// Everything at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Start of the window, ns since boot.
+    pub start: u64,
+    /// Its end.
+    pub end: u64,
+    /// Sockets that sent, tried to, or completed something.
+    pub sockets: Vec<SocketSnapshot>,
+    /// io_uring's zerocopy requests.
+    pub rings: Vec<RingUse>,
+    /// Devices by their number.
+    pub devices: Devices,
+    /// Watched processes.
+    pub processes: BTreeMap<u32, ProcessFacts>,
+    /// Packet sockets on every protocol, seen at any time in the window.
+    pub sniffers: Vec<SnifferSeen>,
+    /// Namespaces whose packet sockets could not be read.
+    pub unreadable_netns: Vec<u32>,
+    /// What the probes could not do.
+    pub losses: Losses,
+}
+
+/// Zerocopy requests of one io_uring user on one descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingUse {
+    /// The process.
+    pub pid: u32,
+    /// The descriptor named in the requests.
+    pub fd: i32,
+    /// Requests submitted.
+    pub requests: u64,
+}
+
+/// A packet socket, and when it was there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnifferSeen {
+    /// The socket and its holder.
+    pub sniffer: Sniffer,
+    /// When.
+    pub presence: Presence,
+}
+
+/// Times of sight, ns since boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// First seen then, and still there.
+    Since(u64),
+    /// First seen then, and found gone then.
+    Between(u64, u64),
+}
+
+/// Where a release latency starts; the later ones are less exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum From {
+    /// Inside the send, under the socket's lock.
+    Entry,
+    /// At the device queue.
+    Queue,
+    /// At the return of the send.
+    Return,
+}
+
+impl From {
+    /// The word in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Entry => "entry",
+            Self::Queue => "queue",
+            Self::Return => "return",
+        }
+    }
+}
+
+/// Sizes of sends, bytes, each with how often it occurred.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sizes(pub BTreeMap<u32, u64>);
+
+impl Sizes {
+    /// Smallest, median and largest.
+    #[must_use]
+    pub fn summary(&self) -> Option<(u32, u32, u32)> {
+        let (min, max) = (*self.0.first_key_value()?.0, *self.0.last_key_value()?.0);
+        let half = self.0.values().sum::<u64>().div_ceil(2);
+        let mut below = 0;
+        let median = self.0.iter().find(|(_, n)| {
+            below += **n;
+            below >= half
+        });
+        Some((min, median.map_or(max, |(size, _)| *size), max))
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (size, n) in &other.0 {
+            *self.0.entry(*size).or_default() += n;
+        }
+    }
+}
+
+/// Counts of one socket, or of all. All are counts of ids, unless they say otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Ids taken.
+    pub sends: u64,
+    /// Bytes of the calls that succeeded.
+    pub bytes: u64,
+    /// Their sizes.
+    pub sizes: Sizes,
+    /// Sends that failed and kept their id.
+    pub with_error: u64,
+    /// Calls refused by the limit on option memory.
+    pub failed_optmem: u64,
+    /// Calls refused by the limit on locked memory.
+    pub failed_memlock: u64,
+    /// Calls that failed otherwise.
+    pub failed_other: u64,
+    /// Sends whose flag was ignored.
+    pub ignored: u64,
+    /// Their bytes.
+    pub ignored_bytes: u64,
+    /// Completed and copied.
+    pub copied: u64,
+    /// Completed and reported zero-copy.
+    pub reported: u64,
+    /// Completed, sent before the window.
+    pub before_attach: u64,
+    /// Completed before anything was seen of their start.
+    pub before_return: u64,
+    /// Read by the application.
+    pub read: u64,
+    /// Notifications read.
+    pub notifications_read: u64,
+    /// Whose notification said otherwise than their completion.
+    pub misled: u64,
+    /// Sent, not completed.
+    pub in_flight: u64,
+    /// Sent, not completed when the socket was closed.
+    pub closed_in_flight: u64,
+    /// Completed, not read.
+    pub unread: u64,
+    /// First sight → completion.
+    pub release: Latency,
+    /// Where it starts.
+    pub release_from: Option<From>,
+    /// Completion → read.
+    pub reap: Latency,
+}
+
+impl Counts {
+    /// What only the counters know.
+    pub(super) fn take_exact(&mut self, c: &Counters) {
+        self.failed_optmem = c.failed_optmem;
+        self.failed_memlock = c.failed_memlock;
+        self.failed_other = c.failed_other;
+        self.ignored = c.ignored;
+        self.ignored_bytes = c.ignored_bytes;
+        self.before_attach = c.before;
+    }
+
+    /// What the events told too, where they did not tell all.
+    pub(super) fn take_counted(&mut self, c: &Counters) {
+        self.sends = c.sends + c.with_error;
+        self.with_error = c.with_error;
+        self.bytes = c.bytes;
+        self.notifications_read = c.notifications_read;
+        let unread = c.unread.unwrap_or_default();
+        let done: u64 = c.reads.iter().chain(&unread).sum();
+        // A copied notification's ids, less the pieces in it, are those that began it.
+        self.copied = (c.pieces[1] + c.reads[1] + unread[1]).saturating_sub(c.merged_into[1]);
+        self.reported = done.saturating_sub(self.copied);
+        self.read = c.reads.iter().sum();
+    }
+
+    /// Adds another socket's.
+    pub fn merge(&mut self, o: &Self) {
+        self.sends += o.sends;
+        self.bytes += o.bytes;
+        self.sizes.merge(&o.sizes);
+        self.with_error += o.with_error;
+        self.failed_optmem += o.failed_optmem;
+        self.failed_memlock += o.failed_memlock;
+        self.failed_other += o.failed_other;
+        self.ignored += o.ignored;
+        self.ignored_bytes += o.ignored_bytes;
+        self.copied += o.copied;
+        self.reported += o.reported;
+        self.before_attach += o.before_attach;
+        self.before_return += o.before_return;
+        self.read += o.read;
+        self.notifications_read += o.notifications_read;
+        self.misled += o.misled;
+        self.in_flight += o.in_flight;
+        self.closed_in_flight += o.closed_in_flight;
+        self.unread += o.unread;
+        self.release.merge(&o.release);
+        self.release_from = self.release_from.max(o.release_from);
+        self.reap.merge(&o.reap);
+    }
+
+    /// Completed in the window.
+    #[must_use]
+    pub fn completed(&self) -> u64 {
+        self.copied + self.reported
+    }
+}
+
+/// Do the events and the counters tell the same?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// The counters were not read.
+    NotAsked,
+    /// They do.
+    Yes,
+    /// They do not; the counters are shown.
+    No,
+}
+
+/// One socket.
+#[derive(Clone, Debug)]
+pub struct SocketSnapshot {
+    /// Which.
+    pub id: SocketId,
+    /// Who.
+    pub facts: SocketFacts,
+    /// How much.
+    pub counts: Counts,
+    /// Why, as far as the packets showed it.
+    pub evidence: Vec<(Evidence, Group)>,
+    /// Processes that sent on it or hold it.
+    pub pids: Vec<u32>,
+    /// Their descriptors.
+    pub fds: Vec<i32>,
+    /// When it was closed, ns since boot.
+    pub closed: Option<u64>,
+    /// The oldest completion that was not read, ns since boot.
+    pub oldest_unread: Option<u64>,
+    /// The first completion in the window, ns since boot.
+    pub first_completion: Option<u64>,
+    /// The last read, ns since boot.
+    pub last_read: Option<u64>,
+    /// The last send that failed.
+    pub last_failure: Option<FailedSend>,
+    /// The kernel's counters, where they were read.
+    pub counters: Option<Counters>,
+    /// Sends overlapped: sizes of single ids are approximate.
+    pub overlapped: bool,
+    /// The device that its packets were first seen on last.
+    pub device: Option<u16>,
+    /// Whether events and counters agree.
+    pub agreement: Agreement,
+    /// When this was asked, ns since boot.
+    pub asked: u64,
+}
+
+impl SocketSnapshot {
+    /// Ids reported zero-copy that took a way that copies.
+    #[must_use]
+    pub fn hidden(&self) -> u64 {
+        self.evidence.iter().filter(|(e, _)| !is_shown(e)).map(|(_, g)| g.sends).sum()
+    }
+
+    /// Nothing happened on it in the window.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let c = &self.counts;
+        c.sends + c.completed() + c.before_attach + c.ignored == 0
+            && c.failed_optmem + c.failed_memlock + c.failed_other == 0
+    }
+}
+
+impl Snapshot {
+    /// All sockets together.
+    #[must_use]
+    pub fn totals(&self) -> Counts {
+        let mut all = Counts::default();
+        for s in &self.sockets {
+            all.merge(&s.counts);
+        }
+        all
+    }
+
+    /// Do all sockets' counters agree with the events? `None`: they were not read.
+    #[must_use]
+    pub fn counters_agree(&self) -> Option<bool> {
+        let asked: Vec<_> =
+            self.sockets.iter().filter(|s| s.agreement != Agreement::NotAsked).collect();
+        (!asked.is_empty() || self.sockets.is_empty())
+            .then(|| asked.iter().all(|s| s.agreement == Agreement::Yes))
+    }
+
+    /// The packet sockets that hear what a device sends: in its namespace, bound to it or to all.
+    pub fn sniffers_on(&self, netns: u32, ifindex: u32) -> impl Iterator<Item = &SnifferSeen> {
+        self.sniffers.iter().filter(move |s| {
+            s.sniffer.netns == netns && (s.sniffer.ifindex == 0 || s.sniffer.ifindex == ifindex)
+        })
+    }
+}
