@@ -50,15 +50,45 @@ pub unsafe fn notification(skb: Ptr) -> Option<Notification> {
     }
 }
 
-/// Splits a range at the window's first id: ids before it, ids in it.
+/// The part of a range that is in the socket's window, and how many ids are before it.
+pub struct Clipped {
+    pub lo: u32,
+    pub hi: u32,
+    /// Ids in the window.
+    pub ids: u64,
+    /// Ids before it.
+    pub below: u64,
+}
+
+/// Cuts a range at the window's first id, and, when the watch is over, at the next id.
+///
+/// # Safety
+/// `entry` is a live map value.
 #[inline(always)]
-pub fn split(base: u32, lo: u32, hi: u32) -> (u64, u64) {
+pub unsafe fn clip(entry: *const Socket, lo: u32, hi: u32) -> Clipped {
+    // SAFETY: as promised by the caller.
+    let (state, base, key) = unsafe { ((*entry).state, (*entry).base, (*entry).key) };
     let n = hi.wrapping_sub(lo) as u64 + 1;
-    if !before(lo, base) {
-        return (0, n);
+    let mut out = Clipped { lo, hi, ids: n, below: 0 };
+    if state & state::BASED == 0 {
+        return Clipped { ids: 0, below: n, ..out };
     }
-    let below = base.wrapping_sub(lo) as u64;
-    if below >= n { (n, 0) } else { (below, n - below) }
+    if before(lo, base) {
+        let below = base.wrapping_sub(lo) as u64;
+        if below >= n {
+            return Clipped { ids: 0, below: n, ..out };
+        }
+        out = Clipped { lo: base, hi, ids: n - below, below };
+    }
+    if ended() && !before(out.hi, key) {
+        if !before(out.lo, key) {
+            out.ids = 0;
+            return out;
+        }
+        out.hi = key.wrapping_sub(1);
+        out.ids = out.hi.wrapping_sub(out.lo) as u64 + 1;
+    }
+    out
 }
 
 /// `inet_sk_error_report(sk)`: after a notification was queued or grew, and for much else. The
@@ -77,11 +107,10 @@ pub fn notified(ctx: BtfTracePointContext) -> i32 {
             return 0;
         }
         (*entry).last_head = mark;
-        let (_, ids) = split((*entry).base, n.lo, n.hi);
-        if ids == 0 || (*entry).state & state::BASED == 0 {
-            return 0;
+        let seen = clip(entry, n.lo, n.hi);
+        if seen.ids > 0 {
+            write(kind::STARTED, cookie, &seen, n.copied, 0, trail(skb, cookie, n.lo, false));
         }
-        write(kind::STARTED, cookie, n, 0, trail(skb, cookie, n.lo, false));
     }
     0
 }
@@ -105,45 +134,36 @@ pub fn consumed(ctx: BtfTracePointContext) -> i32 {
         let location: u64 = ctx.arg(1);
         let read = READERS.get_ptr(location).is_some();
 
-        let (below, ids) = if (*entry).state & state::BASED == 0 {
-            (n.hi.wrapping_sub(n.lo) as u64 + 1, 0)
-        } else {
-            split((*entry).base, n.lo, n.hi)
-        };
-        if below > 0 {
-            // A notification that was read repeats the pieces in it; those were counted.
-            if read {
-                add(&raw mut (*entry).before, below);
-            }
+        let seen = clip(entry, n.lo, n.hi);
+        let way = trail(skb, cookie, n.lo, true);
+        if read && seen.below > 0 {
+            // What was read repeats the pieces in it; so only this is counted.
+            add(&raw mut (*entry).before, seen.below);
         }
+        if seen.ids == 0 {
+            return 0;
+        }
+        let which = n.copied as usize & 1;
         if read {
             add(&raw mut (*entry).notifications_read, 1);
+            add(&raw mut (*entry).reads[which], seen.ids);
+            pair_read(entry, &seen, which);
+        } else {
+            add(&raw mut (*entry).pieces[which], seen.ids);
+            pair_piece(entry, sk, &seen);
         }
-        if ids > 0 {
-            let lo = if below > 0 { (*entry).base } else { n.lo };
-            let n = Notification { lo, ..n };
-            let which = n.copied as usize & 1;
-            if read {
-                add(&raw mut (*entry).reads[which], ids);
-                pair_read(entry, n);
-            } else {
-                add(&raw mut (*entry).pieces[which], ids);
-                pair_piece(entry, sk, n, ids);
-            }
-        }
-        let way = trail(skb, cookie, n.lo, true);
-        write(if read { kind::READ } else { kind::PIECE }, cookie, n, location, way);
+        write(if read { kind::READ } else { kind::PIECE }, cookie, &seen, n.copied, location, way);
     }
     0
 }
 
 #[inline(always)]
-fn write(kind: u32, cookie: u64, n: Notification, location: u64, path: Path) {
+fn write(kind: u32, cookie: u64, n: &Clipped, copied: bool, location: u64, path: Path) {
     emit(Completed {
         head: header(kind, cookie),
         lo: n.lo,
         hi: n.hi,
-        copied: n.copied as u32,
+        copied: copied as u32,
         pad: 0,
         location,
         path,
@@ -200,7 +220,8 @@ fn trail(skb: Ptr, cookie: u64, id: u32, last: bool) -> Path {
 /// # Safety
 /// `entry` is the map value of `sk`.
 #[inline(always)]
-unsafe fn pair_piece(entry: *mut Socket, sk: Ptr, piece: Notification, ids: u64) {
+unsafe fn pair_piece(entry: *mut Socket, sk: Ptr, piece: &Clipped) {
+    let ids = piece.ids;
     // SAFETY: as promised by the caller.
     unsafe {
         if let Some((_, whole)) = tail(sk)
@@ -251,13 +272,12 @@ unsafe fn pair_piece(entry: *mut Socket, sk: Ptr, piece: Notification, ids: u64)
 /// # Safety
 /// As [`pair_piece`].
 #[inline(always)]
-unsafe fn pair_read(entry: *mut Socket, n: Notification) {
+unsafe fn pair_read(entry: *mut Socket, n: &Clipped, bit: usize) {
     // SAFETY: as promised by the caller.
     unsafe {
         if n.lo == n.hi {
             return; // nothing was merged into it
         }
-        let bit = n.copied as usize & 1;
         let at = (*entry).recent_at[bit];
         let range = (n.lo as u64) << 32 | n.hi as u64;
         let slot = (at & MASK) as usize;

@@ -47,6 +47,11 @@ pub static READERS: HashMap<u64, u32> = HashMap::with_max_entries(16, 0);
 #[map]
 pub static IO_URING: HashMap<RingKey, u64> = HashMap::with_max_entries(4096, 0);
 
+/// Not 0: the watch is over. Ids taken from now on are in no number, so that all sockets are cut
+/// at one moment, however long detaching takes.
+#[map]
+pub static ENDED: Array<u32> = Array::with_max_entries(1, 0);
+
 #[map]
 pub static STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(stat::COUNT, 0);
 
@@ -97,6 +102,12 @@ pub fn watched(tgid: u32) -> bool {
 pub fn header(kind: u32, cookie: u64) -> Header {
     // SAFETY: a helper without arguments.
     Header { kind, tgid: tgid(), ts: unsafe { bpf_ktime_get_ns() }, cookie }
+}
+
+#[inline(always)]
+pub fn ended() -> bool {
+    // SAFETY: the map's only element; a plain load of one word.
+    ENDED.get_ptr(0).is_some_and(|e| unsafe { core::ptr::read_volatile(e) } != 0)
 }
 
 /// Writes one record, or counts it as lost.

@@ -28,7 +28,7 @@ pub fn tcp_entry(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the tracepoint's own typed arguments.
     unsafe {
         let flags = field::<u32>(msg, &MSG_FLAGS);
-        if flags & MSG_ZEROCOPY == 0 {
+        if flags & MSG_ZEROCOPY == 0 || ended() {
             return 0;
         }
         // A uarg of the caller's own: io_uring, which takes no id.
@@ -70,7 +70,7 @@ pub fn send_return(ctx: BtfTracePointContext) -> i32 {
     let ret: i32 = ctx.arg(1);
     let cookie = cookie_of(sk);
     let mut entry = socket::lookup(cookie);
-    if entry.is_none() && !watched(tgid()) {
+    if (entry.is_none() && !watched(tgid())) || ended() {
         return 0;
     }
     let thread = bpf_get_current_pid_tgid();

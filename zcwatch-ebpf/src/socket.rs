@@ -276,7 +276,7 @@ fn held_sockets(ctx: *const core::ffi::c_void) -> i32 {
             queued: 0,
             truncated: 0,
         };
-        walk_queue(sk, (*entry).base, &mut row);
+        walk_queue(sk, entry, &mut row);
         let seq = (*(*ctx).meta).seq;
         bpf_seq_write(seq.cast(), (&raw const row).cast(), size_of::<Held>() as u32);
     }
@@ -286,9 +286,9 @@ fn held_sockets(ctx: *const core::ffi::c_void) -> i32 {
 /// Sums up the unread notifications.
 ///
 /// # Safety
-/// `sk` is a struct sock.
+/// `sk` is a struct sock, `entry` its map value.
 #[inline(always)]
-unsafe fn walk_queue(sk: Ptr, base: u32, row: &mut Held) {
+unsafe fn walk_queue(sk: Ptr, entry: *const Socket, row: &mut Held) {
     // SAFETY: as promised by the caller. The queue is read without its lock: a row that was
     // taken off meanwhile is counted as read by its own record.
     unsafe {
@@ -302,7 +302,7 @@ unsafe fn walk_queue(sk: Ptr, base: u32, row: &mut Held) {
             }
             if let Some(n) = crate::complete::notification(skb) {
                 row.queued += 1;
-                let (_, ids) = crate::complete::split(base, n.lo, n.hi);
+                let ids = crate::complete::clip(entry, n.lo, n.hi).ids;
                 if n.copied { row.unread[1] += ids } else { row.unread[0] += ids }
             }
             skb = field(skb, &SKB_NEXT);

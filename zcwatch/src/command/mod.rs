@@ -65,6 +65,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         Some(
             ProbeError::Btf(_)
                 | ProbeError::Capabilities { .. }
+                | ProbeError::Demo(_)
                 | ProbeError::Load(_)
                 | ProbeError::Nothing(_)
         )

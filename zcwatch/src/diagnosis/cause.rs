@@ -34,8 +34,10 @@ pub struct Cause {
     matches: fn(&Case<'_>) -> Option<Certainty>,
     /// What to do here.
     remedies: fn(&Case<'_>, &Context) -> Vec<String>,
-    /// The particulars: the device, the holder, the sizes.
-    particulars: fn(&Case<'_>) -> Option<String>,
+    /// Who or what it is here, after the title.
+    whom: fn(&Case<'_>) -> Option<String>,
+    /// What was seen that says so.
+    seen: fn(&Case<'_>) -> String,
 }
 
 impl std::fmt::Debug for Cause {
@@ -107,12 +109,35 @@ impl<'a> Case<'a> {
         (cause.remedies)(self, context)
     }
 
-    pub(super) fn particulars(&self, cause: &Cause) -> Option<String> {
-        (cause.particulars)(self)
+    /// The title, with who or what it is here.
+    pub(super) fn title(&self, cause: &Cause) -> String {
+        match (cause.whom)(self) {
+            Some(whom) => format!("{} {whom}", cause.title),
+            None => cause.title.to_owned(),
+        }
+    }
+
+    pub(super) fn seen(&self, cause: &Cause) -> String {
+        (cause.seen)(self)
+    }
+
+    /// Where its pages were intact, and where not any more.
+    fn places(&self) -> String {
+        let at = |s| words::spot(s, self.snapshot);
+        match self.evidence.place {
+            Place::Between { intact, copied } => {
+                format!("intact at {}, copied at {}", at(intact), at(copied))
+            }
+            Place::After { intact } => format!("last seen at {}, intact", at(intact)),
+            Place::AtSend { .. } => {
+                format!("already copied when first queued on {}", self.device_name())
+            }
+            Place::Unseen | Place::Hidden { .. } => "no packet of it was seen".into(),
+        }
     }
 }
 
-fn nothing(_: &Case<'_>) -> Option<String> {
+fn nobody(_: &Case<'_>) -> Option<String> {
     None
 }
 
@@ -158,7 +183,7 @@ pub const CAUSES: &[Cause] = &[
             all.push("or bind it to another device, or set PACKET_IGNORE_OUTGOING in it".into());
             all
         },
-        particulars: |c| {
+        whom: |c| {
             let mut names: Vec<_> = c.sniffers().iter().map(|s| words::holder(s)).collect();
             names.dedup();
             Some(if names.is_empty() {
@@ -167,6 +192,7 @@ pub const CAUSES: &[Cause] = &[
                 format!("of {}", names.join(" and of "))
             })
         },
+        seen: |c| c.places(),
     },
     Cause {
         key: "local_delivery",
@@ -190,13 +216,8 @@ pub const CAUSES: &[Cause] = &[
                     .into(),
             ]
         },
-        particulars: |c| match c.evidence.place {
-            Place::After { intact } => Some(format!(
-                "still the sender's pages when {} received them",
-                words::device(Some(intact.device), c.snapshot)
-            )),
-            _ => None,
-        },
+        whom: nobody,
+        seen: |c| format!("still the sender's pages when {} received them", c.device_name()),
     },
     Cause {
         key: "udp_no_sg",
@@ -207,7 +228,8 @@ pub const CAUSES: &[Cause] = &[
         advice: "ethtool -K DEVICE sg on, if the driver can; else use plain send for this route.",
         matches: |c| (c.datagram_at_send() && !c.has_sg()).then_some(Certainty::Measured),
         remedies: |c, context| c.ethtool("sg", context),
-        particulars: nothing,
+        whom: nobody,
+        seen: |c| c.places(),
     },
     Cause {
         key: "udp_no_csum_offload",
@@ -218,7 +240,8 @@ pub const CAUSES: &[Cause] = &[
         advice: "ethtool -K DEVICE tx on, if the driver can; else use plain send for this route.",
         matches: |c| (c.datagram_at_send() && !c.has_csum()).then_some(Certainty::Measured),
         remedies: |c, context| c.ethtool("tx", context),
-        particulars: nothing,
+        whom: nobody,
+        seen: |c| c.places(),
     },
     Cause {
         key: "udp_larger_than_mtu",
@@ -237,9 +260,10 @@ pub const CAUSES: &[Cause] = &[
                 c.mtu()
             )]
         },
-        particulars: |c| {
-            let (_, median, _) = c.socket.counts.sizes.summary()?;
-            Some(format!("median send {median} B, MTU of {} is {}", c.device_name(), c.mtu()))
+        whom: nobody,
+        seen: |c| {
+            let median = c.socket.counts.sizes.summary().map_or(0, |(_, median, _)| median);
+            format!("median send {median} B, MTU of {} is {}", c.device_name(), c.mtu())
         },
     },
     Cause {
@@ -253,7 +277,8 @@ pub const CAUSES: &[Cause] = &[
         remedies: |_, _| {
             vec!["Gather with one sendmsg and an iovec instead of MSG_MORE or UDP_CORK.".into()]
         },
-        particulars: nothing,
+        whom: nobody,
+        seen: |c| c.places(),
     },
     Cause {
         key: "unknown",
@@ -270,19 +295,8 @@ pub const CAUSES: &[Cause] = &[
                     .into(),
             ]
         },
-        particulars: |c| {
-            let at = |s| words::spot(s, c.snapshot);
-            Some(match c.evidence.place {
-                Place::Between { intact, copied } => {
-                    format!("intact at {}, copied at {}", at(intact), at(copied))
-                }
-                Place::After { intact } => format!("last seen at {}, intact", at(intact)),
-                Place::AtSend { .. } => {
-                    format!("already copied when first queued on {}", c.device_name())
-                }
-                Place::Unseen | Place::Hidden { .. } => "no packet of it was seen".into(),
-            })
-        },
+        whom: nobody,
+        seen: |c| c.places(),
     },
 ];
 

@@ -81,23 +81,19 @@ fn one_cause(
     }
     let measured = rows.iter().all(|(_, c)| c.certainty == Certainty::Measured);
     let certainty = if measured { Certainty::Measured } else { Certainty::Inferred };
-    let particulars = case.particulars(first.cause);
-    let title = match (first.cause.key, &particulars) {
-        ("tap_tx", Some(whom)) => format!("{} {whom}", first.cause.title),
-        _ => first.cause.title.to_owned(),
-    };
     let finding = Finding {
         id: FindingId::Copied,
         cause: Some(first.cause.key),
         severity: Severity::Problem,
         sockets: sockets.iter().map(|s| s.id).collect(),
         sentence: format!(
-            "{copied} of {} copied on {} ({}): {title}",
+            "{copied} of {} copied on {} ({}): {}",
             count(completed, "completed send"),
             devices.join(", "),
             percent(copied, completed),
+            case.title(first.cause),
         ),
-        evidence: particulars.unwrap_or_else(|| first.cause.advice.to_owned()),
+        evidence: case.seen(first.cause),
         remedies,
         certainty,
     };

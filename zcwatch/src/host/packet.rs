@@ -30,27 +30,33 @@ const EVERY_PROTOCOL: &str = "0003";
 /// Inode number of the network namespace of a process.
 #[must_use]
 pub fn netns_of(pid: u32) -> Option<u32> {
-    let link = fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
+    netns_at(&format!("/proc/{pid}"))
+}
+
+fn netns_at(dir: &str) -> Option<u32> {
+    let link = fs::read_link(format!("{dir}/ns/net")).ok()?;
     let text = link.to_str()?;
     text.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// The sniffers of the given namespaces; and those namespaces that could not be read, because no
-/// process in them is visible.
+/// process in them is visible. `hints` are processes whose threads are looked at first.
 #[must_use]
 pub fn sniffers(wanted: &BTreeSet<u32>, hints: &[u32]) -> (Vec<Sniffer>, Vec<u32>) {
     let mut found = Vec::new();
     let mut left = wanted.clone();
-    // A watched process is nearly always in the namespace of its sockets.
-    for pid in hints.iter().copied().chain(pids()) {
+    // A watched process is nearly always in the namespace of its sockets, and if not all of it,
+    // then one of its threads.
+    let threads = hints.iter().flat_map(|pid| {
+        let task = format!("/proc/{pid}/task");
+        numbers(&task).map(move |tid| format!("{task}/{tid}"))
+    });
+    for dir in threads.chain(numbers("/proc").map(|pid| format!("/proc/{pid}"))) {
         if left.is_empty() {
             break;
         }
-        let Some(netns) = netns_of(pid) else { continue };
-        if !left.contains(&netns) {
-            continue;
-        }
-        if let Ok(text) = fs::read_to_string(format!("/proc/{pid}/net/packet")) {
+        let Some(netns) = netns_at(&dir).filter(|n| left.contains(n)) else { continue };
+        if let Ok(text) = fs::read_to_string(format!("{dir}/net/packet")) {
             left.remove(&netns);
             found.extend(parse(&text, netns));
         }
@@ -90,7 +96,7 @@ fn name_holders(found: &mut [Sniffer]) {
     for (i, s) in found.iter().enumerate() {
         by_inode.entry(s.inode).or_default().push(i);
     }
-    for pid in pids() {
+    for pid in numbers("/proc") {
         if by_inode.is_empty() {
             return;
         }
@@ -110,8 +116,9 @@ fn socket_inode(fd: &Path) -> Option<u64> {
     link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-fn pids() -> impl Iterator<Item = u32> {
-    fs::read_dir("/proc")
+/// Entries of a folder that are numbers: processes, or threads.
+fn numbers(dir: &str) -> impl Iterator<Item = u32> + use<> {
+    fs::read_dir(dir)
         .into_iter()
         .flatten()
         .flatten()

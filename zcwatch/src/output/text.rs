@@ -196,8 +196,11 @@ fn footer(out: &mut String, snapshot: &Snapshot) {
     if !snapshot.unreadable_netns.is_empty() {
         let _ = writeln!(
             out,
-            "  packet sockets of {} network namespaces could not be read",
-            snapshot.unreadable_netns.len()
+            "  packet sockets could not be read in {}: no process there is visible to zcwatch",
+            match snapshot.unreadable_netns.len() {
+                1 => "one network namespace".to_owned(),
+                n => format!("{n} network namespaces"),
+            }
         );
     }
 }

@@ -252,6 +252,16 @@ impl Probe {
         Ok(bytes.chunks_exact(size_of::<Held>()).map(bytemuck::pod_read_unaligned).collect())
     }
 
+    /// Ends the window in the kernel: what is sent from now on is in no number.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn end(&mut self) -> Result<(), ProbeError> {
+        let map = self.ebpf.map_mut("ENDED").ok_or_else(|| absent("ENDED"))?;
+        let mut map = Array::<_, u32>::try_from(map).map_err(|e| unusable("ENDED", &e))?;
+        map.set(0, 1, 0).map_err(|e| unusable("ENDED", &e))
+    }
+
     /// Detaches every hook; the maps stay readable.
     pub fn stop(&mut self) {
         for (_, program) in self.ebpf.programs_mut() {

@@ -25,6 +25,9 @@ pub enum ProbeError {
         /// What was refused.
         what: &'static str,
     },
+    /// A demo makes network namespaces, and that needs more.
+    #[error("{} missing: a demo makes network namespaces with traffic in them. Run it as root: sudo zcwatch demo", list(.0))]
+    Demo(Vec<Capability>),
     /// The object could not be loaded for another reason.
     #[error("the kernel did not take zcwatch's eBPF maps: {0}")]
     Load(String),

@@ -136,6 +136,7 @@ impl Live {
     /// # Errors
     /// When the sockets cannot be looked at once more.
     pub fn finish(&mut self, sink: &mut impl FnMut(Event)) -> Result<(), ProbeError> {
+        self.probe.end()?;
         // The error queues are looked at while the hooks still see what leaves them.
         let held = self.probe.held()?;
         self.probe.stop();

@@ -175,7 +175,7 @@ impl Counts {
 
     /// What the events told too, where they did not tell all.
     pub(super) fn take_counted(&mut self, c: &Counters) {
-        self.sends = c.sends + c.with_error;
+        self.sends = u64::from(c.key.wrapping_sub(c.base)).max(c.sends + c.with_error);
         self.with_error = c.with_error;
         self.bytes = c.bytes;
         self.notifications_read = c.notifications_read;
@@ -185,6 +185,7 @@ impl Counts {
         self.copied = (c.pieces[1] + c.reads[1] + unread[1]).saturating_sub(c.merged_into[1]);
         self.reported = done.saturating_sub(self.copied);
         self.read = c.reads.iter().sum();
+        self.sends = self.sends.max(done);
     }
 
     /// Adds another socket's.

@@ -34,6 +34,8 @@ pub struct SocketTracker {
     facts: Option<SocketFacts>,
     line: Option<Line>,
     base: u64,
+    /// Behind the newest id that was certainly taken. Ids are dense: so were all below.
+    taken: u64,
     counts: Counts,
     halves: BTreeMap<u64, Half>,
     groups: BTreeMap<Evidence, Group>,
@@ -123,6 +125,7 @@ impl SocketTracker {
             self.counts.sizes.add(sent.bytes);
         }
         let (at, _) = line.place_range(sent.id, sent.id);
+        self.taken = self.taken.max(at + 1);
         let message = Message { bytes: sent.bytes, more: sent.more };
         match self.halves.remove(&at) {
             Some(Half::Done { ts: done, first, copied, way }) => {
@@ -211,6 +214,7 @@ impl SocketTracker {
         if hi < self.base {
             return None;
         }
+        self.taken = self.taken.max(hi + 1);
         let lo = lo.max(self.base);
         Some(Ids { lo, hi, copied: range.copied, way: range.way })
     }
@@ -359,7 +363,8 @@ impl SocketTracker {
     pub fn snapshot(&self, id: SocketId, now: u64, lossy: bool) -> Option<SocketSnapshot> {
         let facts = self.facts.clone()?;
         let mut counts = self.counts.clone();
-        counts.sends = self.seen.sends + self.seen.with_error;
+        // A send may complete before it returns: its id is taken all the same.
+        counts.sends = self.taken.saturating_sub(self.base);
         counts.with_error = self.seen.with_error;
         let mut agreement = Agreement::NotAsked;
         if let Some(c) = &self.counters {
