@@ -161,7 +161,9 @@ unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
             emit_send(sk, id, notes, seen);
         } else if seen.ret < 0 {
             // A datagram that failed below the socket keeps its id (a full queue, a firewall).
-            if !tcp && key.wrapping_sub(last) == 1 {
+            // Where sends overlap, the key tells of others too, and says nothing of this one.
+            let alone = (*entry).state & state::OVERLAPPED == 0;
+            if !tcp && alone && key.wrapping_sub(last) == 1 {
                 socket::raise_key(&raw mut (*entry).key, key);
                 add(&raw mut (*entry).with_error, 1);
                 emit_send(sk, id, notes | note::KEPT_ID, seen);

@@ -11,9 +11,9 @@ use super::{Exit, print};
 use crate::{
     cli::Format,
     diagnosis::{Context, Finding, diagnose},
-    host::packet,
+    host::{caps::Capabilities, packet},
     output::{
-        json::{About, HookRow, Report},
+        json::{About, HookRow, Report, unseen},
         style::Style,
         text,
     },
@@ -52,6 +52,7 @@ impl Session {
             hooks: HookRow::all(live.probe()),
             pids: pids.to_vec(),
             start_unix_ns: unix_now(),
+            unseen: unseen(live.probe(), Capabilities::current()),
         };
         let mut tracker = Tracker::default();
         let start = now();

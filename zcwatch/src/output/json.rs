@@ -7,9 +7,10 @@ use super::names;
 use crate::{
     diagnosis::{Finding, causes_of},
     event::{Family, SocketId},
+    host::caps::{Capabilities, Capability},
     probe::{
         Probe,
-        hooks::{Certainty, Question},
+        hooks::{Certainty, Kind, Question},
     },
     tracker::{
         Snapshot,
@@ -29,6 +30,8 @@ pub struct About {
     pub pids: Vec<u32>,
     /// Start of the window, ns since 1970.
     pub start_unix_ns: u64,
+    /// What cannot be known or named here, in sentences.
+    pub unseen: Vec<String>,
 }
 
 /// One question and what answers it.
@@ -61,6 +64,26 @@ impl HookRow {
             })
             .collect()
     }
+}
+
+/// What cannot be known or named with these hooks and privileges.
+#[must_use]
+pub fn unseen(probe: &Probe, caps: Capabilities) -> Vec<String> {
+    let mut all: Vec<String> = Question::ALL
+        .into_iter()
+        .filter(|q| probe.answer(*q).is_none())
+        .map(|q| q.without().to_owned())
+        .collect();
+    if probe.answer(Question::Closed).is_some_and(|h| h.kind != Kind::Cgroup) {
+        all.push(format!("{} (needs CAP_NET_ADMIN)", Question::Closed.without()));
+    }
+    if !caps.missing(&[Capability::SysPtrace]).is_empty() {
+        all.push(
+            "the holders of packet sockets of other users are not named (needs CAP_SYS_PTRACE)"
+                .into(),
+        );
+    }
+    all
 }
 
 impl About {
@@ -98,6 +121,7 @@ struct Host<'a> {
     hooks: &'a [HookRow],
     events_lost: u64,
     counters_agree: Option<bool>,
+    unseen: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -253,6 +277,7 @@ impl<'a> Report<'a> {
                 hooks: &about.hooks,
                 events_lost: snapshot.losses.events,
                 counters_agree: snapshot.counters_agree(),
+                unseen: &about.unseen,
             },
             target: Target { pids: &about.pids, comm: None, cgroup: None, follow: false },
             window: Window {

@@ -30,6 +30,9 @@ pub fn report(about: &About, snapshot: &Snapshot, findings: &[Finding], style: S
     sockets(&mut out, snapshot);
     rings(&mut out, snapshot);
     footer(&mut out, snapshot);
+    for line in &about.unseen {
+        let _ = writeln!(out, "  not known here: {line}");
+    }
     style.plain(&out)
 }
 

@@ -167,7 +167,11 @@ impl Counts {
     pub(super) fn take_exact(&mut self, c: &Counters) {
         self.failed_optmem = c.failed_optmem;
         self.failed_memlock = c.failed_memlock;
-        self.failed_other = c.failed_other;
+        // Before overlapping sends were noticed, a failure may have been taken for a send that
+        // kept its id. The ids say how many there can be.
+        let ids = u64::from(c.key.wrapping_sub(c.base)).max(self.sends);
+        self.with_error = c.with_error.min(ids.saturating_sub(c.sends));
+        self.failed_other = c.failed_other + (c.with_error - self.with_error);
         self.ignored = c.ignored;
         self.ignored_bytes = c.ignored_bytes;
         self.before_attach = c.before;
@@ -176,7 +180,6 @@ impl Counts {
     /// What the events told too, where they did not tell all.
     pub(super) fn take_counted(&mut self, c: &Counters) {
         self.sends = u64::from(c.key.wrapping_sub(c.base)).max(c.sends + c.with_error);
-        self.with_error = c.with_error;
         self.bytes = c.bytes;
         self.notifications_read = c.notifications_read;
         let unread = c.unread.unwrap_or_default();
