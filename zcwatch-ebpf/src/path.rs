@@ -86,7 +86,8 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
 
         let trail = match PATHS.get_ptr_mut(uarg) {
             Some(t) if (*t).id == id && (sk.is_null() || (*t).cookie == cookie_of(sk)) => t,
-            _ if stage == stage::RECEIVE || sk.is_null() => return,
+            // A uarg begins where it is queued: one seen later only was sent before the watch.
+            _ if stage != stage::QUEUE || sk.is_null() => return,
             _ => match begin(uarg, id, intact, sk) {
                 Some(t) => t,
                 None => return,

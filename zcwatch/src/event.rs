@@ -284,6 +284,14 @@ pub struct Way {
     pub marks: u32,
 }
 
+impl Way {
+    /// Was any packet of it seen?
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.first.is_some()
+    }
+}
+
 /// A network device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceFacts {
@@ -384,4 +392,7 @@ pub struct Losses {
     pub paths: u64,
     /// Merged pieces whose notification was not found.
     pub unpaired: u64,
+    /// Runs of a probe that the kernel skipped, because the probe was already running on that
+    /// CPU: each may be a send, a completion or a packet that was not seen.
+    pub skipped: u64,
 }

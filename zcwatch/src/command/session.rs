@@ -57,6 +57,7 @@ impl Session {
         let mut tracker = Tracker::default();
         let start = now();
         live.watch(pids, &mut |e| tracker.apply(&e))?;
+        eprintln!("zcwatch: watching (Ctrl-C ends it, and prints what was seen)");
         Ok(Self { live, tracker, about, start })
     }
 

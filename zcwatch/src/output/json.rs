@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::names;
 use crate::{
     diagnosis::{Finding, causes_of},
-    event::{Family, SocketId},
+    event::{Family, Losses, SocketId},
     host::caps::{Capabilities, Capability},
     probe::{
         Probe,
@@ -121,6 +121,7 @@ struct Host<'a> {
     hooks: &'a [HookRow],
     events_lost: u64,
     counters_agree: Option<bool>,
+    losses: Losses,
     unseen: &'a [String],
 }
 
@@ -277,6 +278,7 @@ impl<'a> Report<'a> {
                 hooks: &about.hooks,
                 events_lost: snapshot.losses.events,
                 counters_agree: snapshot.counters_agree(),
+                losses: snapshot.losses,
                 unseen: &about.unseen,
             },
             target: Target { pids: &about.pids, comm: None, cgroup: None, follow: false },

@@ -188,6 +188,21 @@ fn footer(out: &mut String, snapshot: &Snapshot) {
             grouped(snapshot.losses.sockets)
         );
     }
+    if snapshot.losses.skipped > 0 {
+        let _ = writeln!(
+            out,
+            "  the kernel skipped {} runs of zcwatch's probes: up to as many sends, completions or \
+             packets were not seen",
+            grouped(snapshot.losses.skipped)
+        );
+    }
+    if snapshot.losses.paths > 0 {
+        let _ = writeln!(
+            out,
+            "  the ways of {} sends could not be kept: their cause is unknown",
+            grouped(snapshot.losses.paths)
+        );
+    }
     if snapshot.losses.unpaired > 0 && snapshot.sockets.iter().any(|s| s.agreement == Agreement::No)
     {
         let _ = writeln!(

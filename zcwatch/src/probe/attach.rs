@@ -1,7 +1,11 @@
 //! Loading and attaching, each program by trying. Nothing is decided by version: the kernel's
 //! own answer tells what it can do.
 
-use std::{collections::BTreeMap, io::Read};
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    os::fd::{AsFd, AsRawFd},
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, include_bytes_aligned,
@@ -226,6 +230,22 @@ impl Probe {
             unpaired: sum(stat::UNPAIRED),
             devices_full: sum(stat::DEVICES_FULL),
         }
+    }
+
+    /// Runs of the tracing programs that the kernel skipped (`recursion_misses`, 5.12 and later);
+    /// known while they are loaded.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        let fds = self.ebpf.programs().filter_map(|(_, p)| match p {
+            AyaProgram::BtfTracePoint(p) => p.fd().ok().map(|fd| fd.as_fd().as_raw_fd()),
+            _ => None,
+        });
+        fds.filter_map(|fd| {
+            let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+            let line = text.lines().find_map(|l| l.strip_prefix("recursion_misses:"))?;
+            line.trim().parse::<u64>().ok()
+        })
+        .sum()
     }
 
     /// Runs the iterator over the sockets of the watched processes; those that are new enter the

@@ -1,6 +1,6 @@
 //! The running kernel as a source: attaches, watches processes, drains the ring buffer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use aya::maps::{HashMap, MapData, RingBuf};
 use zcwatch_common::{self as raw, Header, Held, RingKey, kind, state};
@@ -12,6 +12,9 @@ use crate::{
     probe::{Probe, ProbeError, Settings, attach::Stats},
 };
 
+/// How long the entry of a closed socket is kept, ns: longer than any program runs.
+const AFTER_CLOSE: u64 = 500_000_000;
+
 /// Attached, and ready to be asked for events.
 pub struct Live {
     probe: Probe,
@@ -22,6 +25,8 @@ pub struct Live {
     io_uring: HashMap<MapData, RingKey, u64>,
     watched: BTreeMap<u32, ProcessFacts>,
     known: BTreeSet<SocketId>,
+    /// Closed sockets whose entry in the kernel's table is still to be read and given back.
+    closed: VecDeque<(u64, SocketId)>,
     namespaces: BTreeSet<u32>,
     sniffers: Option<(Vec<packet::Sniffer>, Vec<u32>)>,
     losses: Losses,
@@ -46,6 +51,7 @@ impl Live {
             probe,
             watched: BTreeMap::new(),
             known: BTreeSet::new(),
+            closed: VecDeque::new(),
             namespaces: BTreeSet::new(),
             sniffers: None,
             losses: Losses::default(),
@@ -100,6 +106,9 @@ impl Live {
                 self.describe(SocketId(header.cookie), sink);
             }
             if let Some(what) = what {
+                if let What::Closed { socket } = what {
+                    self.closed.push_back((header.ts, socket));
+                }
                 sink(Event { ts: header.ts, what });
             }
         }
@@ -122,7 +131,19 @@ impl Live {
             sink(Event { ts: now(), what: What::Sniffers { list, unreadable } });
             self.sniffers = Some(seen);
         }
+        self.give_back(sink);
         self.tell_losses(sink);
+    }
+
+    /// Reads the counters of sockets that were closed a while ago, and frees their entries.
+    /// Programs that were running on them have ended long since.
+    fn give_back(&mut self, sink: &mut impl FnMut(Event)) {
+        let old = now().saturating_sub(AFTER_CLOSE);
+        while let Some((_, socket)) = self.closed.pop_front_if(|(ts, _)| *ts < old) {
+            let Ok(entry) = self.sockets.get(&socket.0, 0) else { continue };
+            tell(socket, &entry, &[], sink);
+            let _ = self.sockets.remove(&socket.0);
+        }
     }
 
     /// Have all watched processes ended?
@@ -137,6 +158,7 @@ impl Live {
     /// When the sockets cannot be looked at once more.
     pub fn finish(&mut self, sink: &mut impl FnMut(Event)) -> Result<(), ProbeError> {
         self.probe.end()?;
+        self.tell_losses(sink);
         // The error queues are looked at while the hooks still see what leaves them.
         let held = self.probe.held()?;
         self.probe.stop();
@@ -148,10 +170,7 @@ impl Live {
         }
         let entries: Vec<_> = self.sockets.iter().flatten().collect();
         for (cookie, entry) in entries {
-            let mut counters = record::counters(cookie, &entry);
-            add_holders(&mut counters, &held);
-            sink(Event { ts: now(), what: What::Socket(Box::new(record::socket(cookie, &entry))) });
-            sink(Event { ts: now(), what: What::Counters(Box::new(counters)) });
+            tell(SocketId(cookie), &entry, &held, sink);
         }
         let rings: Vec<_> = self.io_uring.iter().flatten().collect();
         for (RingKey { tgid, fd }, requests) in rings {
@@ -185,6 +204,15 @@ impl Live {
             sink(Event { ts: now(), what: What::Losses(losses) });
         }
     }
+}
+
+/// A socket's last words: who it is by now, and its counters.
+fn tell(socket: SocketId, entry: &raw::Socket, held: &[Held], sink: &mut impl FnMut(Event)) {
+    let mut counters = record::counters(socket.0, entry);
+    add_holders(&mut counters, held);
+    let facts = record::socket(socket.0, entry);
+    sink(Event { ts: now(), what: What::Socket(Box::new(facts)) });
+    sink(Event { ts: now(), what: What::Counters(Box::new(counters)) });
 }
 
 fn add_holders(counters: &mut Counters, held: &[Held]) {

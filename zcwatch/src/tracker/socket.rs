@@ -236,8 +236,8 @@ impl SocketTracker {
         let own: u64 = gaps.iter().map(Ids::len).sum();
         if !head.as_ref().is_some_and(|h| h.concluded) {
             for gap in &gaps {
-                // The way was kept at the start; a busy reader leaves only the read's.
-                let way = head.as_ref().map_or(ids.way, |h| h.ids.way);
+                // A busy reader may take the way before the start is told, or the start itself.
+                let way = head.as_ref().map(|h| h.ids.way).filter(Way::is_known).unwrap_or(ids.way);
                 self.done(&Ids { way, ..*gap }, head.as_ref().map(|h| h.ts), devices);
             }
         }
