@@ -197,8 +197,15 @@ impl Live {
 
     fn tell_losses(&mut self, sink: &mut impl FnMut(Event)) {
         let Stats { events_lost, sockets_full, paths_full, unpaired, .. } = self.probe.stats();
-        let losses =
-            Losses { events: events_lost, sockets: sockets_full, paths: paths_full, unpaired };
+        // The kernel forgets the skipped runs of a program with the program.
+        let skipped = self.probe.skipped().max(self.losses.skipped);
+        let losses = Losses {
+            events: events_lost,
+            sockets: sockets_full,
+            paths: paths_full,
+            unpaired,
+            skipped,
+        };
         if losses != self.losses {
             self.losses = losses;
             sink(Event { ts: now(), what: What::Losses(losses) });
