@@ -28,7 +28,7 @@ pub static CALLS: HashMap<u64, Entry> = HashMap::with_max_entries(8192, 0);
 
 /// The ways of live uargs, by their address.
 #[map]
-pub static PATHS: LruHashMap<u64, Trail> = LruHashMap::with_max_entries(16384, 0);
+pub static PATHS: HashMap<u64, Trail> = HashMap::with_max_entries(16384, 0);
 
 /// Devices on those ways, by the address of the `net_device`.
 #[map]

@@ -339,9 +339,6 @@ fn refused_maps(e: &aya::EbpfError) -> ProbeError {
 }
 
 fn refusal(e: &ProgramError) -> Refusal {
-    if std::env::var_os("ZCDEBUG").is_some() {
-        eprintln!("{e}");
-    }
     match (errno(e), e) {
         (Some(libc::EPERM | libc::EACCES), ProgramError::LoadError { verifier_log, .. })
             if !verifier_log.to_string().is_empty() =>

@@ -79,6 +79,8 @@ impl Live {
             sink(Event { ts: now(), what: What::Process(facts) });
             self.namespaces.extend(packet::netns_of(*pid));
         }
+        // Those that the calibration crossed; their records are gone.
+        self.tell_devices(sink);
         for held in self.probe.held()? {
             self.describe(SocketId(held.cookie), sink);
         }
@@ -164,10 +166,7 @@ impl Live {
         self.probe.stop();
         self.poll(sink);
         self.look_around(sink);
-        let devices: Vec<_> = self.devices.iter().flatten().collect();
-        for (_, device) in devices {
-            sink(Event { ts: now(), what: What::Device(record::device(&device)) });
-        }
+        self.tell_devices(sink);
         let entries: Vec<_> = self.sockets.iter().flatten().collect();
         for (cookie, entry) in entries {
             tell(SocketId(cookie), &entry, &held, sink);
@@ -178,6 +177,12 @@ impl Live {
         }
         self.tell_losses(sink);
         Ok(())
+    }
+
+    fn tell_devices(&self, sink: &mut impl FnMut(Event)) {
+        for (_, device) in self.devices.iter().flatten() {
+            sink(Event { ts: now(), what: What::Device(record::device(&device)) });
+        }
     }
 
     fn describe(&mut self, socket: SocketId, sink: &mut impl FnMut(Event)) {

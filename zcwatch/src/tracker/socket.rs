@@ -148,8 +148,13 @@ impl SocketTracker {
     /// A notification was queued.
     pub fn started(&mut self, range: &Range, ts: u64, devices: &Devices) {
         self.settle(ts, devices);
-        if let Some(ids) = self.window(range) {
+        if let Some(mut ids) = self.window(range) {
             self.first_completion.get_or_insert(ts);
+            // A busy reader on another CPU may be told first, and have taken the way.
+            let read = self.reads.iter().rev().find(|(_, read)| read.lo == ids.lo);
+            if let Some((_, read)) = read.filter(|_| !ids.way.is_known()) {
+                ids.way = read.way;
+            }
             let head = Head { ids, ts, concluded: false };
             if self.heads.insert(ids.lo, head).is_none() {
                 self.fresh_heads.push_back((ts, ids.lo));
@@ -177,6 +182,11 @@ impl SocketTracker {
         self.counts.notifications_read += 1;
         if let Some(ids) = self.window(range) {
             self.seen.reads[usize::from(ids.copied)] += ids.len();
+            if let Some(head) = self.heads.get_mut(&ids.lo)
+                && !head.ids.way.is_known()
+            {
+                head.ids.way = ids.way;
+            }
             self.reads.push_back((ts, ids));
         }
     }
@@ -236,8 +246,7 @@ impl SocketTracker {
         let own: u64 = gaps.iter().map(Ids::len).sum();
         if !head.as_ref().is_some_and(|h| h.concluded) {
             for gap in &gaps {
-                // A busy reader may take the way before the start is told, or the start itself.
-                let way = head.as_ref().map(|h| h.ids.way).filter(Way::is_known).unwrap_or(ids.way);
+                let way = head.as_ref().map_or(ids.way, |h| h.ids.way);
                 self.done(&Ids { way, ..*gap }, head.as_ref().map(|h| h.ts), devices);
             }
         }

@@ -1,0 +1,118 @@
+//! The workload as a process.
+
+use std::{fs, thread, time::Duration};
+
+use anyhow::Result;
+use zcwatch::lab::{Family, Layout, Netns, Topology};
+use zcwatch_tests::Workload;
+
+use super::{NotCopied, assert_all};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_workload");
+
+#[test]
+fn it_waits_sends_tells_and_closes_last() -> Result<()> {
+    let path = Topology::new(Layout::VethXdp)?;
+    let sink = path.tcp_sink(Family::V4)?;
+    let to = sink.address().to_string();
+    for connect_first in [false, true] {
+        let mut arguments = vec!["--comm", "sends", "send", "--to", &to, "--count", "30"];
+        if connect_first {
+            arguments.push("--connect-first");
+        }
+        let mut workload = Workload::start(BINARY, path.client(), arguments)?;
+        let process = format!("/proc/{}", workload.pid());
+        assert_eq!(fs::read_to_string(format!("{process}/comm"))?, "sends\n");
+        assert_eq!(Netns::open(format!("{process}/ns/net").as_ref())?.inum(), path.client().inum());
+        assert_eq!(sockets(&process)?, usize::from(connect_first));
+        workload.step()?;
+        let truth = workload.truth()?;
+        assert_all(NotCopied, 30, &truth);
+        assert_eq!(truth.pid, workload.pid());
+        assert_eq!(
+            fs::read_link(format!("{process}/fd/{}", truth.fd))?.to_string_lossy(),
+            format!("socket:[{}]", truth.inode)
+        );
+        assert!(truth.cookie > 0);
+        assert_eq!(truth.netns, path.client().inum());
+        workload.finish()?;
+    }
+    Ok(())
+}
+
+fn sockets(process: &str) -> Result<usize> {
+    let mut sockets = 0;
+    for entry in fs::read_dir(format!("{process}/fd"))? {
+        let target = fs::read_link(entry?.path())?;
+        sockets += usize::from(target.to_string_lossy().starts_with("socket:"));
+    }
+    Ok(sockets)
+}
+
+#[test]
+fn it_sends_until_told_to_stop() -> Result<()> {
+    let path = Topology::new(Layout::VethXdp)?;
+    let sink = path.udp_sink(Family::V6)?;
+    let to = sink.address().to_string();
+    let arguments = [
+        "send",
+        "--protocol",
+        "udp",
+        "--sizes",
+        "1400",
+        "--to",
+        &to,
+        "--forever",
+        "--log",
+        "--delay-us",
+        "500",
+    ];
+    let mut workload = Workload::start(BINARY, path.client(), arguments)?;
+    workload.step()?;
+    thread::sleep(Duration::from_millis(200));
+    workload.step()?;
+    let truth = workload.truth()?;
+    println!("{} sends", truth.sends.count);
+    assert!(truth.sends.count > 10);
+    assert_all(NotCopied, truth.sends.count, &truth);
+    assert_eq!(truth.log.len() as u64, truth.sends.count);
+    assert!(truth.log.is_sorted_by_key(|record| record.t_before));
+    assert!(truth.log.iter().all(|record| record.t_notified > Some(record.t_before)));
+    workload.finish()
+}
+
+#[test]
+fn it_taps_under_a_name() -> Result<()> {
+    let path = Topology::new(Layout::VethXdp)?;
+    let arguments = ["--comm", "tcpdump", "sniff", "--device", path.client_device()];
+    let sniffer = Workload::start(BINARY, path.client(), arguments)?;
+    let packet = fs::read_to_string(format!("/proc/{}/net/packet", sniffer.pid()))?;
+    assert_eq!(packet.lines().count(), 2, "{packet}");
+    sniffer.finish()
+}
+
+#[test]
+fn another_user_runs_into_the_limit_of_locked_memory() -> Result<()> {
+    let path = Topology::new(Layout::Veth)?;
+    let sink = path.tcp_sink(Family::V4)?;
+    let to = sink.address().to_string();
+    let arguments = [
+        "send",
+        "--to",
+        &to,
+        "--count",
+        "5",
+        "--sizes",
+        "65536",
+        "--memlock",
+        "16384",
+        "--uid",
+        "65534",
+    ];
+    let mut workload = Workload::start(BINARY, path.client(), arguments)?;
+    workload.step()?;
+    let truth = workload.truth()?;
+    assert_eq!(truth.errors.get("ENOBUFS"), Some(&5));
+    assert_eq!(truth.ids(), 0);
+    workload.finish()
+}

@@ -1,0 +1,74 @@
+//! What can go wrong in the lab, said to the person who ran it.
+
+use std::{io, time::Duration};
+
+/// An error of the lab. Each is one sentence that says what failed, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LabError {
+    /// The kernel refused a step.
+    #[error("could not {action}: {cause}{}", next_step(cause))]
+    System {
+        /// What was being done, and to what, as it follows "could not".
+        action: String,
+        /// The kernel's answer.
+        cause: io::Error,
+    },
+    /// A packet program could not be loaded or attached.
+    #[error("could not {action}: {cause}; this needs CAP_BPF and CAP_NET_ADMIN, or root")]
+    Program {
+        /// What was being done, and to what, as it follows "could not".
+        action: String,
+        /// aya's error, with the causes below it.
+        cause: String,
+    },
+    /// A device did not come up in time.
+    #[error(
+        "device {device} was still not operational after {waited:?}; \
+         look at its other end, which must be up too"
+    )]
+    NotOperational {
+        /// The device's name inside its namespace.
+        device: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The options of a sender contradict each other.
+    #[error("the sender can't do this: {0}")]
+    Options(&'static str),
+}
+
+impl LabError {
+    /// For `map_err`: the kernel's answer to `action`.
+    pub(super) fn system<E: Into<io::Error>>(action: impl Into<String>) -> impl FnOnce(E) -> Self {
+        move |cause| Self::System { action: action.into(), cause: cause.into() }
+    }
+
+    /// For `map_err`: what aya said to `action`, its whole chain of causes in one line.
+    pub(super) fn program<E: std::error::Error>(
+        action: impl Into<String>,
+    ) -> impl FnOnce(E) -> Self {
+        move |error| {
+            let mut cause = error.to_string();
+            let mut below = error.source();
+            while let Some(error) = below {
+                cause = format!("{cause}: {error}");
+                below = error.source();
+            }
+            Self::Program { action: action.into(), cause }
+        }
+    }
+}
+
+fn next_step(cause: &io::Error) -> &'static str {
+    match cause.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => {
+            "; run as root, or grant CAP_SYS_ADMIN and CAP_NET_ADMIN"
+        }
+        Some(libc::EOPNOTSUPP) => {
+            "; the kernel or the device can't do it: for veth itself, try `modprobe veth`"
+        }
+        Some(libc::ENOSPC) => "; raise the sysctl user.max_net_namespaces",
+        _ => "",
+    }
+}

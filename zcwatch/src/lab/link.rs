@@ -1,0 +1,158 @@
+//! Devices: veth pairs across namespaces, their addresses, and waiting until they work.
+
+use std::{
+    net::IpAddr,
+    os::fd::AsFd,
+    os::fd::AsRawFd,
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::net::if_::if_nametoindex;
+use rtnetlink::{
+    AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, LinkVeth,
+    packet_route::{
+        RouteNetlinkMessage,
+        address::{AddressAttribute, AddressFlags, AddressHeaderFlags},
+        link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage, State},
+    },
+};
+
+use super::{
+    LabError, Netns,
+    netlink::{CHANGE, CREATE, request},
+};
+
+/// How long [`wait_operational`] waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A hardware address.
+pub type Mac = [u8; 6];
+
+/// One end of a veth pair.
+#[derive(Clone, Copy, Debug)]
+pub struct VethEnd<'a> {
+    /// Where this end lives.
+    pub netns: &'a Netns,
+    /// Its name there, at most 15 bytes.
+    pub device: &'a str,
+    /// Its hardware address, so that neighbours can be set without asking for it.
+    pub mac: Mac,
+}
+
+/// Makes a veth pair, each end at once in its namespace: neither passes through the caller's.
+///
+/// # Errors
+/// When a name is taken, without CAP_NET_ADMIN, or where the kernel has no veth.
+pub fn create_veth(a: VethEnd<'_>, b: VethEnd<'_>, mtu: u32) -> Result<(), LabError> {
+    // The ends get different indexes: with equal ones the kernel takes the device for one
+    // without a peer (`linkwatch_urgent_event`), and may report its carrier up to 1 s late.
+    let peer = LinkMessageBuilder::<LinkUnspec>::new()
+        .name(b.device)
+        .index(unused_index())
+        .mtu(mtu)
+        .address(b.mac.to_vec())
+        .setns_by_fd(b.netns.as_fd().as_raw_fd())
+        .build();
+    let message = LinkMessageBuilder::<LinkVeth>::new(a.device, b.device)
+        .index(unused_index())
+        .mtu(mtu)
+        .address(a.mac.to_vec())
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+        .build();
+    let action = format!("make the veth pair {} and {}", a.device, b.device);
+    request(a.netns, action, RouteNetlinkMessage::NewLink(message), CREATE).map(drop)
+}
+
+/// Above what the kernel hands out itself in a young namespace, and never twice.
+fn unused_index() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1000);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Sets a device administratively up.
+///
+/// # Errors
+/// When there is no such device, or without CAP_NET_ADMIN.
+pub fn set_up(netns: &Netns, device: &str) -> Result<(), LabError> {
+    let message = LinkUnspec::new_with_name(device).up().build();
+    let action = format!("bring device {device} up");
+    request(netns, action, RouteNetlinkMessage::SetLink(message), CHANGE).map(drop)
+}
+
+/// Sets a device's MTU, bytes.
+///
+/// # Errors
+/// When there is no such device, its driver refuses the MTU, or without CAP_NET_ADMIN.
+pub fn set_mtu(netns: &Netns, device: &str, mtu: u32) -> Result<(), LabError> {
+    let message = LinkUnspec::new_with_name(device).mtu(mtu).build();
+    let action = format!("set the MTU of device {device} to {mtu}");
+    request(netns, action, RouteNetlinkMessage::SetLink(message), CHANGE).map(drop)
+}
+
+/// Gives a device an address; one of IPv6 is usable at once, without duplicate detection.
+///
+/// # Errors
+/// When there is no such device, or the address is taken.
+pub fn add_address(
+    netns: &Netns,
+    device: &str,
+    address: IpAddr,
+    prefix_length: u8,
+) -> Result<(), LabError> {
+    let index = index_of(netns, device)?;
+    let message = match address {
+        IpAddr::V4(v4) => AddressMessageBuilder::<std::net::Ipv4Addr>::new()
+            .address(v4, prefix_length)
+            .index(index)
+            .build(),
+        IpAddr::V6(v6) => {
+            let mut message = AddressMessageBuilder::<std::net::Ipv6Addr>::new()
+                .address(v6, prefix_length)
+                .index(index)
+                .build();
+            message.header.flags |= AddressHeaderFlags::Nodad;
+            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+            message
+        }
+    };
+    let action = format!("give device {device} the address {address}/{prefix_length}");
+    request(netns, action, RouteNetlinkMessage::NewAddress(message), CREATE).map(drop)
+}
+
+/// Waits, at most 5 s, until the device can carry packets. A device that is up but not yet
+/// operational drops what it is given.
+///
+/// # Errors
+/// [`LabError::NotOperational`] after that time.
+pub fn wait_operational(netns: &Netns, device: &str) -> Result<(), LabError> {
+    let start = Instant::now();
+    while !is_operational(netns, device)? {
+        if start.elapsed() > PATIENCE {
+            return Err(LabError::NotOperational { device: device.to_owned(), waited: PATIENCE });
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+fn is_operational(netns: &Netns, device: &str) -> Result<bool, LabError> {
+    let message = LinkUnspec::new_with_name(device).build();
+    let action = format!("look at device {device}");
+    let replies = request(netns, action, RouteNetlinkMessage::GetLink(message), CHANGE)?;
+    Ok(replies.iter().any(|reply| match reply {
+        RouteNetlinkMessage::NewLink(link) => carries(link),
+        _ => false,
+    }))
+}
+
+fn carries(link: &LinkMessage) -> bool {
+    link.header.flags.contains(LinkFlags::Running | LinkFlags::LowerUp)
+        && link.attributes.contains(&LinkAttribute::OperState(State::Up))
+}
+
+/// The index of a device inside its namespace.
+pub(super) fn index_of(netns: &Netns, device: &str) -> Result<u32, LabError> {
+    netns.run(|| if_nametoindex(device))?.map_err(LabError::system(format!("find device {device}")))
+}

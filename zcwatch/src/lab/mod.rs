@@ -1,0 +1,32 @@
+//! A laboratory of network namespaces: paths whose zerocopy behaviour is known, and senders
+//! that keep their own truth. `zcwatch demo` shows it, and the scenario tests are held to it.
+//!
+//! Everything is made by netlink, ioctl and raw sockets, so no `ip`, `tc`, `ethtool` or
+//! `tcpdump` is needed. The namespaces have no name and nothing is mounted or pinned: they
+//! live in file descriptors, and die with the process however it ends.
+
+mod cable;
+mod error;
+mod feature;
+mod link;
+mod netlink;
+mod netns;
+mod poll;
+mod program;
+mod route;
+pub mod sender;
+mod sink;
+mod sniffer;
+mod sockopt;
+mod topology;
+
+pub use cable::Family;
+pub use error::LabError;
+pub use feature::{Feature, set_feature};
+pub use link::{Mac, VethEnd, add_address, create_veth, set_mtu, set_up, wait_operational};
+pub use netns::Netns;
+pub use program::{Attachment, Direction};
+pub use route::{add_neighbour, add_route, forward};
+pub use sink::{Reading, TcpSink, UdpSink};
+pub use sniffer::{Sniffer, set_comm};
+pub use topology::{Layout, Topology};

@@ -1,0 +1,40 @@
+//! Reading a socket's error queue.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::{
+    errno::Errno,
+    sys::socket::{ControlMessageOwned, MsgFlags, recvmsg},
+};
+
+use super::{clock, truth::Notified};
+
+/// SO_EE_ORIGIN_ZEROCOPY of linux/errqueue.h.
+const ORIGIN_ZEROCOPY: u8 = 5;
+/// SO_EE_CODE_ZEROCOPY_COPIED of linux/errqueue.h.
+const CODE_COPIED: u8 = 1;
+
+/// Takes one entry from the error queue, without waiting: `None` when it is empty.
+/// `Some(None)` is an entry of another kind, an ICMP error for one.
+pub(super) fn read(fd: BorrowedFd<'_>) -> Result<Option<Option<Notified>>, Errno> {
+    // A sock_extended_err with the offender's address takes 64 bytes; others fit beside it.
+    let mut control = [0_u8; 256];
+    let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+    let message = match recvmsg::<()>(fd.as_raw_fd(), &mut [], Some(&mut control), flags) {
+        Ok(message) => message,
+        Err(Errno::EAGAIN) => return Ok(None),
+        Err(errno) => return Err(errno),
+    };
+    let error = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _) => {
+            Some(error)
+        }
+        _ => None,
+    });
+    Ok(Some(error.filter(|error| error.ee_origin == ORIGIN_ZEROCOPY).map(|error| Notified {
+        lo: error.ee_info,
+        hi: error.ee_data,
+        copied: error.ee_code & CODE_COPIED != 0,
+        t: clock::boot_ns(),
+    })))
+}

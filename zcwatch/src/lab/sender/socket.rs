@@ -1,0 +1,101 @@
+//! Opening a sender's socket.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    time::Duration,
+};
+
+use nix::sys::{
+    socket::{
+        AddressFamily, SockFlag, SockType, SockaddrStorage, connect, getpeername, getsockname,
+        setsockopt, socket, sockopt as typed,
+    },
+    time::TimeVal,
+};
+
+use super::{
+    super::{LabError, sockopt},
+    Options, Protocol,
+};
+
+/// A socket, and where its messages go.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) fd: OwnedFd,
+    pub(super) destinations: Vec<SockaddrStorage>,
+    /// Then the messages name no destination.
+    pub(super) connected: bool,
+}
+
+/// Opens a socket in the calling thread's namespace, and connects it where it has one
+/// destination.
+pub(super) fn open(options: &Options) -> Result<Open, LabError> {
+    let destinations: Vec<_> = options
+        .destinations
+        .iter()
+        .map(|&to| if options.v4_mapped { mapped(to) } else { to })
+        .collect();
+    let action = format!("open a {:?} socket to {}", options.protocol, destinations[0]);
+    open_to(options, &destinations).map_err(LabError::system(action))
+}
+
+fn open_to(options: &Options, destinations: &[SocketAddr]) -> io::Result<Open> {
+    let family = if destinations[0].is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    let kind = match options.protocol {
+        Protocol::Tcp => SockType::Stream,
+        Protocol::Udp => SockType::Datagram,
+    };
+    let fd = socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
+    if !options.no_so_zerocopy {
+        sockopt::set(fd.as_fd(), libc::SOL_SOCKET, libc::SO_ZEROCOPY, 1)?;
+    }
+    if options.recverr {
+        let (level, name) = match family {
+            AddressFamily::Inet6 => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+            _ => (libc::IPPROTO_IP, libc::IP_RECVERR),
+        };
+        sockopt::set(fd.as_fd(), level, name, 1)?;
+    }
+    if options.protocol == Protocol::Tcp {
+        // A small last segment must not wait for the acknowledgement of the one before.
+        setsockopt(&fd, typed::TcpNoDelay, &true)?;
+    }
+    setsockopt(&fd, typed::SendTimeout, &timeval(options.patience))?;
+
+    let destinations: Vec<_> = destinations.iter().map(|&to| SockaddrStorage::from(to)).collect();
+    let connected = destinations.len() == 1 && !options.unconnected;
+    if connected {
+        connect(fd.as_raw_fd(), &destinations[0])?;
+    }
+    Ok(Open { fd, destinations, connected })
+}
+
+/// ::ffff:a.b.c.d for an IPv4 address.
+fn mapped(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(v4) => SocketAddr::new(v4.to_ipv6_mapped().into(), address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
+fn timeval(duration: Duration) -> TimeVal {
+    TimeVal::new(duration.as_secs().cast_signed(), duration.subsec_micros().into())
+}
+
+/// The socket's own address.
+pub(super) fn local(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
+    let address: SockaddrStorage = getsockname(fd.as_raw_fd())?;
+    plain(&address).ok_or_else(|| io::Error::other("the socket is of neither IPv4 nor IPv6"))
+}
+
+/// The other end's address, where the socket is connected.
+pub(super) fn remote(fd: BorrowedFd<'_>) -> Option<SocketAddr> {
+    getpeername(fd.as_raw_fd()).ok().and_then(|address| plain(&address))
+}
+
+fn plain(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|&v4| SocketAddr::V4(v4.into()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|&v6| SocketAddr::V6(v6.into())))
+}
