@@ -93,9 +93,13 @@ pub fn send_return(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     if entry.is_none() {
-        // First seen at its return, so its completion may be gone already: the window starts
-        // behind it. A TCP send is first seen at its entry, a UDP send on its way out.
-        entry = socket::register(sk, current(), None).map(|(_, e)| {
+        // A TCP send is first seen at its entry, a UDP send where it is queued on a device. One
+        // that was not queued yet (corked, or waiting for a neighbour) cannot have completed,
+        // so the window starts at its id.
+        // SAFETY: the tracepoint's own socket.
+        let first = unsafe { field::<u32>(sk, &SK_ZCKEY) }.wrapping_sub(1);
+        let taken = ret >= 0 && zerocopy_set(sk);
+        entry = socket::register(sk, current(), taken.then_some(first)).map(|(_, e)| {
             // SAFETY: a live map value and its socket.
             unsafe { socket::start_window(e, sk) };
             e
