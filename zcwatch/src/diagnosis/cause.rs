@@ -325,3 +325,18 @@ pub(super) fn hidden_words(how: HiddenWay, device: &str) -> (String, String) {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_its_page() {
+        for cause in CAUSES {
+            let page = format!("{}/../docs/causes/{}.md", env!("CARGO_MANIFEST_DIR"), cause.key);
+            let text = std::fs::read_to_string(&page).unwrap_or_default();
+            let title = format!("# {}: {}\n", cause.key, cause.title);
+            assert!(text.starts_with(&title), "{page} does not begin with {title:?}");
+        }
+    }
+}

@@ -127,7 +127,8 @@ impl Live {
             }
         }
         let hints: Vec<u32> = self.watched.keys().copied().collect();
-        let seen = packet::sniffers(&self.namespaces, &hints);
+        let known = self.sniffers.as_ref().map_or(&[][..], |(list, _)| list);
+        let seen = packet::sniffers(&self.namespaces, &hints, known);
         if self.sniffers.as_ref() != Some(&seen) {
             let (list, unreadable) = seen.clone();
             sink(Event { ts: now(), what: What::Sniffers { list, unreadable } });
