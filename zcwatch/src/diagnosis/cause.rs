@@ -9,7 +9,7 @@ use crate::{
     tracker::{
         Snapshot,
         evidence::{Evidence, HiddenWay, Place},
-        snapshot::{SnifferSeen, SocketSnapshot},
+        snapshot::{Presence, SnifferSeen, SocketSnapshot},
     },
 };
 
@@ -173,11 +173,14 @@ pub const CAUSES: &[Cause] = &[
             _ => None,
         },
         remedies: |c, _| {
-            let mut all: Vec<String> = c
-                .sniffers()
-                .iter()
-                .filter_map(|s| Some(format!("kill {}", s.sniffer.pid?)))
-                .collect();
+            let sniffers = c.sniffers();
+            let there: Vec<_> =
+                sniffers.iter().filter(|s| matches!(s.presence, Presence::Since(_))).collect();
+            if there.is_empty() && !sniffers.is_empty() {
+                return vec!["Nothing any more: the listener has gone.".into()];
+            }
+            let mut all: Vec<String> =
+                there.iter().filter_map(|s| Some(format!("kill {}", s.sniffer.pid?))).collect();
             all.sort();
             all.dedup();
             all.push("or bind it to another device, or set PACKET_IGNORE_OUTGOING in it".into());

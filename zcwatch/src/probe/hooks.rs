@@ -236,6 +236,44 @@ mod tests {
     use super::*;
     use crate::probe::programs::PROGRAMS;
 
+    /// docs/hooks.md, from the table.
+    fn page() -> String {
+        let mut out = String::from(
+            "# Hooks\n\nMade from the table in zcwatch/src/probe/hooks.rs. For each question the \
+             first row that attaches answers; `zcwatch doctor` says which one does on a host. A row \
+             without programs is not written yet.\n",
+        );
+        for q in Question::ALL {
+            out += &format!(
+                "\n## {}\n`{}`. Without an answer: {}.\n\n",
+                q.asks(),
+                q.key(),
+                q.without()
+            );
+            out += "| hook | kind | answer | programs |\n|---|---|---|---|\n";
+            for h in HOOKS.iter().filter(|h| h.question == q) {
+                let sure = if h.certainty == Measured { "measured" } else { "inferred" };
+                let programs =
+                    if h.programs.is_empty() { "–".into() } else { h.programs.join(", ") };
+                out += &format!("| {} | {} | {sure} | {programs} |\n", h.name, h.kind.name());
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn the_page_says_what_the_table_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/hooks.md");
+        if std::env::var_os("ZCWATCH_WRITE_DOCS").is_some() {
+            std::fs::write(path, page()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == page(),
+            "docs/hooks.md is not the table: ZCWATCH_WRITE_DOCS=1 cargo test -p zcwatch --lib page"
+        );
+    }
+
     #[test]
     fn every_question_has_rows_and_every_program_serves_one() {
         for q in Question::ALL {
