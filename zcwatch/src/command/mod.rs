@@ -59,7 +59,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // Standard error may be gone too.
-    let _ = writeln!(std::io::stderr(), "zcwatch: {error:#}");
+    let _ = writeln!(std::io::stderr(), "zcwatch: {}", sentence(error));
     let unwatchable = matches!(
         error.downcast_ref::<ProbeError>(),
         Some(
@@ -78,6 +78,17 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     } else {
         1
     })
+}
+
+/// The error and its causes; many of our errors quote their cause already.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// A mistake on the command line that clap does not know of.

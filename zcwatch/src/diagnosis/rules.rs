@@ -62,7 +62,13 @@ fn one_cause(
     let copied: u64 = rows.iter().map(|(_, c)| c.group.sends).sum();
     let sockets = distinct(rows.iter().map(|(s, _)| *s));
     let completed: u64 = sockets.iter().map(|s| s.counts.completed()).sum();
-    if completed < threshold::SENDS || copied * 100 < completed * threshold::COPIED_PERCENT {
+    let all_copied: u64 = sockets.iter().map(|s| s.counts.copied).sum();
+    // Where events were lost the way of some copied sends is not known; those that were seen
+    // stand for them in the threshold, and the sentence says so.
+    let seen: u64 = sockets.iter().map(|s| s.explained()).sum();
+    let share = u128::from(copied) * u128::from(all_copied.max(seen)) * 100;
+    let enough = u128::from(threshold::COPIED_PERCENT) * u128::from(completed) * u128::from(seen);
+    if completed < threshold::SENDS || share < enough {
         return None;
     }
     let (socket, first) = rows.iter().max_by_key(|(_, c)| c.group.sends)?;
@@ -86,13 +92,24 @@ fn one_cause(
         cause: Some(first.cause.key),
         severity: Severity::Problem,
         sockets: sockets.iter().map(|s| s.id).collect(),
-        sentence: format!(
-            "{copied} of {} copied on {} ({}): {}",
-            count(completed, "completed send"),
-            devices.join(", "),
-            percent(copied, completed),
-            case.title(first.cause),
-        ),
+        sentence: if seen == all_copied {
+            format!(
+                "{copied} of {} copied on {} ({}): {}",
+                count(completed, "completed send"),
+                devices.join(", "),
+                percent(copied, completed),
+                case.title(first.cause),
+            )
+        } else {
+            format!(
+                "{all_copied} of {} copied ({}); of the {seen} whose way was seen, {copied} on \
+                 {}: {}",
+                count(completed, "completed send"),
+                percent(all_copied, completed),
+                devices.join(", "),
+                case.title(first.cause),
+            )
+        },
         evidence: case.seen(first.cause),
         remedies,
         certainty,
