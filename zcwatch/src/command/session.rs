@@ -17,7 +17,7 @@ use crate::{
         style::Style,
         text,
     },
-    probe::{ProbeError, Settings},
+    probe::{ProbeError, Settings, hooks::Question},
     source::{Live, live::now},
     tracker::{Snapshot, Tracker},
 };
@@ -68,7 +68,10 @@ impl Session {
         let Self { mut live, mut tracker, about, start } = self;
         live.finish(&mut |e| tracker.apply(&e))?;
         let snapshot = tracker.snapshot(start, now(), true);
-        let context = Context { own_netns: packet::netns_of(std::process::id()) };
+        let context = Context {
+            own_netns: packet::netns_of(std::process::id()),
+            places_unknown: live.probe().answer(Question::CopyPlace).is_none(),
+        };
         let findings = diagnose(&snapshot, &context);
         Ok(Outcome { about, snapshot, findings, interrupted })
     }

@@ -4,6 +4,8 @@
 pub mod cause;
 pub mod finding;
 mod rules;
+#[cfg(test)]
+pub(crate) mod tests;
 mod words;
 
 pub use words::time;
@@ -25,6 +27,8 @@ use crate::{
 pub struct Context {
     /// Inode number of zcwatch's own network namespace: commands for another one say so.
     pub own_netns: Option<u32>,
+    /// Packets could not be followed here: no place of a copy is known.
+    pub places_unknown: bool,
 }
 
 /// Copies of one socket by one cause.
@@ -70,7 +74,7 @@ pub fn diagnose(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
         rules::RULES.iter().flat_map(|rule| rule(snapshot, context)).collect();
     findings.sort_by_key(|f| f.severity);
     if findings.is_empty() {
-        findings.extend(rules::healthy(snapshot));
+        findings.extend(rules::healthy(snapshot, context));
     }
     findings
 }

@@ -42,6 +42,9 @@ pub(super) const RULES: &[Rule] =
     &[copied, hidden_copy, flag_ignored, misled, unread_notifications, small_sends];
 
 fn copied(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
+    if context.places_unknown {
+        return copied_somewhere(snapshot);
+    }
     let mut by_cause: BTreeMap<&str, Vec<(&SocketSnapshot, CausedCopies)>> = BTreeMap::new();
     for socket in &snapshot.sockets {
         for c in causes_of(socket, snapshot) {
@@ -52,6 +55,30 @@ fn copied(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
         by_cause.into_values().filter_map(|rows| one_cause(&rows, snapshot, context)).collect();
     findings.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
     findings.into_iter().map(|(_, f)| f).collect()
+}
+
+/// Where packets cannot be followed, only how many.
+fn copied_somewhere(snapshot: &Snapshot) -> Vec<Finding> {
+    let sockets: Vec<_> = snapshot.sockets.iter().filter(|s| s.counts.copied > 0).collect();
+    let copied: u64 = sockets.iter().map(|s| s.counts.copied).sum();
+    let completed: u64 = sockets.iter().map(|s| s.counts.completed()).sum();
+    if completed < threshold::SENDS || copied * 100 < completed * threshold::COPIED_PERCENT {
+        return Vec::new();
+    }
+    vec![Finding {
+        id: FindingId::Copied,
+        cause: None,
+        severity: Severity::Problem,
+        sockets: ids(&sockets),
+        sentence: format!(
+            "{copied} of {} copied ({}); where cannot be known on this host",
+            count(completed, "completed send"),
+            percent(copied, completed)
+        ),
+        evidence: "the hooks that follow packets did not attach".into(),
+        remedies: vec!["zcwatch doctor".into()],
+        certainty: Certainty::Measured,
+    }]
 }
 
 fn one_cause(
@@ -289,7 +316,7 @@ fn small_sends(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
 }
 
 /// Said as clearly as something that was found.
-pub(super) fn healthy(snapshot: &Snapshot) -> Option<Finding> {
+pub(super) fn healthy(snapshot: &Snapshot, context: &Context) -> Option<Finding> {
     let sockets: Vec<_> = snapshot.sockets.iter().filter(|s| s.counts.sends > 0).collect();
     let all = snapshot.totals();
     if all.completed() < threshold::SENDS || snapshot.losses.sockets > 0 {
@@ -311,11 +338,16 @@ pub(super) fn healthy(snapshot: &Snapshot) -> Option<Finding> {
         severity: Severity::Note,
         sockets: ids(&sockets),
         sentence,
-        evidence: "no copy was reported, and no packet was seen to take a way that copies in \
-                   secret"
-            .into(),
+        evidence: if context.places_unknown {
+            "the completions say so; whether packets took a way that copies in secret cannot be \
+             known on this host"
+                .into()
+        } else {
+            "no copy was reported, and no packet was seen to take a way that copies in secret"
+                .into()
+        },
         remedies: Vec::new(),
-        certainty: Certainty::Measured,
+        certainty: if context.places_unknown { Certainty::Inferred } else { Certainty::Measured },
     })
 }
 

@@ -87,7 +87,9 @@ pub fn unseen(probe: &Probe, caps: Capabilities) -> Vec<String> {
 }
 
 impl About {
-    fn answers(&self, question: Question) -> bool {
+    /// Does any hook answer this?
+    #[must_use]
+    pub fn answers(&self, question: Question) -> bool {
         self.hooks.iter().any(|h| h.question == question.key() && h.hook.is_some())
     }
 

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     diagnosis::{Finding, FindingId, causes_of, time},
     host::process::escape,
-    probe::hooks::Certainty,
+    probe::hooks::{Certainty, Question},
     tracker::{
         Snapshot,
         latency::Latency,
@@ -27,7 +27,7 @@ pub fn report(about: &About, snapshot: &Snapshot, findings: &[Finding], style: S
     let mut out = String::new();
     header(&mut out, about, snapshot, style);
     verdict(&mut out, snapshot, findings, style);
-    sockets(&mut out, snapshot);
+    sockets(&mut out, snapshot, about.answers(Question::CopyPlace));
     rings(&mut out, snapshot);
     footer(&mut out, snapshot);
     for line in &about.unseen {
@@ -89,11 +89,11 @@ fn verdict(out: &mut String, snapshot: &Snapshot, findings: &[Finding], style: S
     }
 }
 
-fn sockets(out: &mut String, snapshot: &Snapshot) {
+fn sockets(out: &mut String, snapshot: &Snapshot, places: bool) {
     let mut all: Vec<_> = snapshot.sockets.iter().filter(|s| !s.is_idle()).collect();
     all.sort_by_key(|s| (std::cmp::Reverse(s.counts.sends), s.id));
     for s in all.iter().take(LISTED) {
-        one_socket(out, s, snapshot);
+        one_socket(out, s, snapshot, places);
     }
     if all.len() > LISTED {
         let _ = writeln!(
@@ -104,7 +104,7 @@ fn sockets(out: &mut String, snapshot: &Snapshot) {
     }
 }
 
-fn one_socket(out: &mut String, s: &SocketSnapshot, snapshot: &Snapshot) {
+fn one_socket(out: &mut String, s: &SocketSnapshot, snapshot: &Snapshot, places: bool) {
     let c = &s.counts;
     let closed = if s.closed.is_some() { "   closed" } else { "" };
     let device = s.device.and_then(|d| snapshot.devices.get(&d));
@@ -141,6 +141,9 @@ fn one_socket(out: &mut String, s: &SocketSnapshot, snapshot: &Snapshot) {
         }
     }
     let _ = writeln!(out, "    {}", parts.join("   "));
+    if !places {
+        return;
+    }
     for cause in causes_of(s, snapshot) {
         let _ = writeln!(
             out,

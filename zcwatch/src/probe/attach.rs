@@ -101,9 +101,10 @@ impl Probe {
             };
             if let Err(why) = outcome {
                 probe.refused.insert(program.name, why);
+                probe.usable()?;
             }
         }
-        probe.usable()
+        Ok(probe)
     }
 
     fn start(&mut self, program: &Program, types: &Btf) -> Result<(), Refusal> {
@@ -129,9 +130,10 @@ impl Probe {
         Ok(())
     }
 
-    fn usable(self) -> Result<Self, ProbeError> {
+    /// Can sends and completions still be seen?
+    fn usable(&self) -> Result<(), ProbeError> {
         if self.answer(Question::Send).is_some() && self.answer(Question::Completion).is_some() {
-            return Ok(self);
+            return Ok(());
         }
         let why = |name| self.refused.get(name);
         if [why("send_return"), why("consumed")].contains(&Some(&Refusal::NotPermitted)) {

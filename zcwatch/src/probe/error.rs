@@ -100,7 +100,8 @@ pub(super) fn errno(error: &(dyn StdError + 'static)) -> Option<i32> {
 pub(super) fn reason(error: &(dyn StdError + 'static)) -> String {
     let text = error.to_string();
     let line = text.lines().map(str::trim).rfind(|l| {
-        !l.is_empty() && !l.starts_with("processed ") && !l.starts_with("verification time")
+        let figures = ["processed ", "verification time ", "stack depth "];
+        !l.is_empty() && !figures.iter().any(|f| l.starts_with(f))
     });
     let mut out = line.unwrap_or("no reason given").to_owned();
     if let Some(n) = errno(error) {

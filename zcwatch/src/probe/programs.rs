@@ -105,7 +105,7 @@ const BEGIN: &[&str] = &[
     "UARG_LEN",
 ];
 
-/// All programs, in the order of attaching: what fills a map comes after what empties it.
+/// All programs, in the order of attaching: first those without which nothing can be watched.
 pub const PROGRAMS: &[Program] = &[
     Program {
         name: "consumed",
@@ -116,6 +116,11 @@ pub const PROGRAMS: &[Program] = &[
         name: "notified",
         attach: Attach::Tracepoint("inet_sk_error_report"),
         reads: &[NOTIFICATION, &["SKB_CB", "SKB_LIST_PREV"]],
+    },
+    Program {
+        name: "send_return",
+        attach: Attach::Tracepoint("sock_send_length"),
+        reads: &[REGISTER, CALL, &["CRED_CAPS", "OMALLOC_TRUESIZE", "SK_ZCKEY"]],
     },
     Program {
         name: "tcp_closed",
@@ -131,17 +136,12 @@ pub const PROGRAMS: &[Program] = &[
     Program {
         name: "path_xmit",
         attach: Attach::Tracepoint("net_dev_start_xmit"),
-        reads: &[LOOK, BEGIN, REGISTER, CALL, &["SHINFO_NR_FRAGS"]],
+        reads: &[LOOK, &["SHINFO_NR_FRAGS", "SKB_SK", "SK_COOKIE", "SK_FLAGS"]],
     },
     Program {
         name: "path_queue",
         attach: Attach::Tracepoint("net_dev_queue"),
         reads: &[LOOK, BEGIN, REGISTER, CALL, &["SHINFO_GSO_SIZE"]],
-    },
-    Program {
-        name: "send_return",
-        attach: Attach::Tracepoint("sock_send_length"),
-        reads: &[REGISTER, CALL, &["CRED_CAPS", "OMALLOC_TRUESIZE", "SK_ZCKEY"]],
     },
     Program {
         name: "tcp_entry",
