@@ -273,6 +273,7 @@ fn held_sockets(ctx: *const core::ffi::c_void) -> i32 {
             key: field(sk, &SK_ZCKEY),
             state: if zerocopy_set(sk) { state::SO_ZEROCOPY } else { 0 },
             unread: [0; 2],
+            reads: (*entry).reads,
             queued: 0,
             truncated: 0,
         };

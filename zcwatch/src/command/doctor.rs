@@ -115,10 +115,20 @@ fn refused(hook: &'static str, why: &Refusal) -> Refused {
         (Refusal::Absent, "sock_send_length" | "tcp_sendmsg_locked") => {
             Some("a newer kernel has it".into())
         }
-        (Refusal::Host(_), _) => Some("mount -t cgroup2 none /sys/fs/cgroup/unified".into()),
+        (Refusal::Host(_), _) => {
+            Some("mount a cgroup v2 hierarchy: mount -t cgroup2 none DIR".into())
+        }
+        (Refusal::Refused(why), _) if why.contains("cannot use helper") && locked_down() => {
+            Some("kernel lockdown is set to confidentiality, which forbids it".into())
+        }
         _ => None,
     };
     Refused { hook, reason: why.to_string(), help }
+}
+
+fn locked_down() -> bool {
+    std::fs::read_to_string("/sys/kernel/security/lockdown")
+        .is_ok_and(|modes| modes.contains("[confidentiality]"))
 }
 
 fn text(d: &Diagnosis, style: Style) -> String {

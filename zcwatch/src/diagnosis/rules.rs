@@ -9,7 +9,7 @@ use super::{
     words::{bytes, count, device, in_netns, percent},
 };
 use crate::{
-    event::SocketId,
+    event::{Losses, SocketId},
     probe::hooks::Certainty,
     tracker::{
         Snapshot,
@@ -319,7 +319,9 @@ fn small_sends(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
 pub(super) fn healthy(snapshot: &Snapshot, context: &Context) -> Option<Finding> {
     let sockets: Vec<_> = snapshot.sockets.iter().filter(|s| s.counts.sends > 0).collect();
     let all = snapshot.totals();
-    if all.completed() < threshold::SENDS || snapshot.losses.sockets > 0 {
+    // What was not seen cannot be called healthy.
+    let Losses { sockets: unwatched, skipped, events, .. } = snapshot.losses;
+    if all.completed() < threshold::SENDS || unwatched + skipped + events > 0 {
         return None;
     }
     let sentence = if all.copied == 0 {

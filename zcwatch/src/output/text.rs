@@ -80,6 +80,11 @@ fn verdict(out: &mut String, snapshot: &Snapshot, findings: &[Finding], style: S
         let line = match (all.sends, all.completed()) {
             (0, 0) if snapshot.rings.is_empty() => "no MSG_ZEROCOPY send was seen".to_owned(),
             (0, 0) => "no MSG_ZEROCOPY send of a socket was seen".to_owned(),
+            (sends, done) if done >= 10 => format!(
+                "{sends} sends seen, {done} completed, {} copied; not all was seen (below), so this \
+                 is no verdict",
+                all.copied
+            ),
             (sends, done) => format!(
                 "{sends} sends seen, {done} completed: too few for a verdict (10 completed are \
                  needed)"
@@ -176,6 +181,9 @@ fn rings(out: &mut String, snapshot: &Snapshot) {
 fn footer(out: &mut String, snapshot: &Snapshot) {
     let lost = snapshot.losses.events;
     let counters = match snapshot.counters_agree() {
+        Some(true) if snapshot.losses.skipped > 0 => {
+            "counters agree, but both may be short of what was skipped"
+        }
         Some(true) => "counters agree",
         Some(false) => {
             "events and counters differ: the counts shown are the counters' (exact); causes, sizes \

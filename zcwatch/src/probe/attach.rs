@@ -142,7 +142,13 @@ impl Probe {
         }
         let reasons: Vec<_> = ["send_return", "consumed", "notified"]
             .iter()
-            .filter_map(|p| Some(format!("{}: {}", hook_of(p)?, why(p)?)))
+            .filter_map(|p| match (hook_of(p)?, why(p)?) {
+                (hook, Refusal::Absent) => Some(format!(
+                    "it has no tracepoint {hook}, by which zcwatch sees sends and completions; \
+                     Linux 6.12 and later have it"
+                )),
+                (hook, why) => Some(format!("{hook}: {why}")),
+            })
             .collect();
         Err(ProbeError::Nothing(reasons.join("; ")))
     }

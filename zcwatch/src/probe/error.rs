@@ -32,7 +32,7 @@ pub enum ProbeError {
     #[error("the kernel did not take zcwatch's eBPF maps: {0}")]
     Load(String),
     /// No hook that sees sends and completions attached.
-    #[error("nothing can be watched on this kernel: {0}. `zcwatch doctor` says what is missing")]
+    #[error("nothing can be watched on this kernel: {0}")]
     Nothing(String),
     /// A map could not be used.
     #[error("zcwatch's own eBPF map {map} cannot be used: {reason}")]
@@ -100,7 +100,7 @@ pub(super) fn errno(error: &(dyn StdError + 'static)) -> Option<i32> {
 pub(super) fn reason(error: &(dyn StdError + 'static)) -> String {
     let text = error.to_string();
     let line = text.lines().map(str::trim).rfind(|l| {
-        let figures = ["processed ", "verification time ", "stack depth "];
+        let figures = ["processed ", "verification time ", "stack depth ", "insns processed "];
         !l.is_empty() && !figures.iter().any(|f| l.starts_with(f))
     });
     let mut out = line.unwrap_or("no reason given").to_owned();

@@ -231,7 +231,10 @@ fn tell(socket: SocketId, entry: &raw::Socket, held: &[Held], sink: &mut impl Fn
 fn add_holders(counters: &mut Counters, held: &[Held]) {
     for row in held.iter().filter(|h| h.cookie == counters.socket.0) {
         counters.holders.push((row.tgid, row.fd));
-        counters.unread = (row.truncated == 0).then_some(row.unread);
+        // What was read since is in `reads` already.
+        let since = |bit: usize| counters.reads[bit].saturating_sub(row.reads[bit]);
+        let left = [0, 1].map(|bit: usize| row.unread[bit].saturating_sub(since(bit)));
+        counters.unread = (row.truncated == 0).then_some(left);
         counters.so_zerocopy = row.state & state::SO_ZEROCOPY != 0;
     }
 }
