@@ -347,6 +347,8 @@ shared! {
         pub state: u32,
         /// Ids of unread notifications at or above the base, by the notification's bit.
         pub unread: [u64; 2],
+        /// [`Socket::reads`] when the queue was looked at.
+        pub reads: [u64; 2],
         /// Notifications on the error queue.
         pub queued: u32,
         /// 1: the queue was longer than the probe walks.

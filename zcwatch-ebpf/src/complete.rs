@@ -172,6 +172,10 @@ fn write(kind: u32, cookie: u64, n: &Clipped, copied: bool, location: u64, path:
 
 /// The notification at the tail of the error queue.
 ///
+/// The queue is read without its lock: a reader may take the tail meanwhile, and its memory may
+/// be the next uarg's. So it is read twice, and only what stayed the same counts; what a reader
+/// has taken its read will tell.
+///
 /// # Safety
 /// `sk` is a struct sock.
 #[inline(always)]
@@ -180,11 +184,19 @@ unsafe fn tail(sk: Ptr) -> Option<(Ptr, Notification)> {
     unsafe {
         let queue = sk as u64 + SK_ERROR_QUEUE.load() as u64;
         let at = (SK_ERROR_QUEUE.load() + SKB_LIST_PREV.load()) as usize;
-        let skb = core::ptr::read_volatile(sk.add(at).cast::<Ptr>());
+        let last = sk.add(at).cast::<Ptr>();
+        let skb = core::ptr::read_volatile(last);
         if skb as u64 == queue {
             return None;
         }
-        notification(skb).map(|n| (skb, n))
+        let first = notification(skb)?;
+        let again = notification(skb)?;
+        let same = first.lo == again.lo && first.copied == again.copied;
+        if !same || core::ptr::read_volatile(last) as u64 != skb as u64 {
+            return None;
+        }
+        // The range may have grown meanwhile; what it grew by is told as a piece.
+        Some((skb, first))
     }
 }
 

@@ -84,16 +84,25 @@ impl Session {
         let mut looked: Option<Instant> = None;
         let end = sleep_until(tokio::time::Instant::now() + duration);
         tokio::pin!(end);
+        let mut more = false;
         loop {
+            // The signals and the timer move only when we wait, be it for nothing.
+            let pause = async {
+                if more {
+                    tokio::task::yield_now().await;
+                } else {
+                    poll.tick().await;
+                }
+            };
             tokio::select! {
                 biased;
                 _ = int.recv() => return Ok(Some(2)),
                 _ = term.recv() => return Ok(Some(15)),
                 () = &mut end => return Ok(None),
-                _ = poll.tick() => {}
+                () = pause => {}
             }
             let Self { live, tracker, .. } = self;
-            live.poll(&mut |e| tracker.apply(&e));
+            more = live.poll(&mut |e| tracker.apply(&e));
             if looked.is_none_or(|at| at.elapsed() >= LOOK) {
                 looked = Some(Instant::now());
                 live.look_around(&mut |e| tracker.apply(&e));

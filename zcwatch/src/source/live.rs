@@ -1,6 +1,9 @@
 //! The running kernel as a source: attaches, watches processes, drains the ring buffer.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::{Duration, Instant},
+};
 
 use aya::maps::{HashMap, MapData, RingBuf};
 use zcwatch_common::{self as raw, Header, Held, RingKey, kind, state};
@@ -14,6 +17,9 @@ use crate::{
 
 /// How long the entry of a closed socket is kept, ns: longer than any program runs.
 const AFTER_CLOSE: u64 = 500_000_000;
+
+/// How long one [`Live::poll`] may take.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Attached, and ready to be asked for events.
 pub struct Live {
@@ -87,33 +93,47 @@ impl Live {
         Ok(())
     }
 
-    /// Hands out what has happened since the last call.
-    pub fn poll(&mut self, sink: &mut impl FnMut(Event)) {
-        // As much as the ring can hold, so that a flood cannot keep us here.
-        for _ in 0..1 << 20 {
-            let Some(item) = self.ring.next() else { return };
-            let Some(header) = record::read::<Header>(&item) else { continue };
-            let what = match header.kind {
-                kind::SEND => record::read(&item).map(|r| What::Send(record::sent(&r))),
-                kind::FAILED => record::read(&item).map(|r| What::Failed(record::failed(&r))),
-                kind::STARTED => record::read(&item).map(|r| What::Started(record::range(&r))),
-                kind::PIECE => record::read(&item).map(|r| What::Merged(record::range(&r))),
-                kind::READ => record::read(&item).map(|r| What::Read(record::range(&r))),
-                kind::DEVICE => record::read(&item).map(|r| What::Device(record::device(&r))),
-                kind::CLOSED => Some(What::Closed { socket: SocketId(header.cookie) }),
-                _ => None,
-            };
-            drop(item);
-            if header.cookie != 0 {
-                self.describe(SocketId(header.cookie), sink);
-            }
-            if let Some(what) = what {
-                if let What::Closed { socket } = what {
-                    self.closed.push_back((header.ts, socket));
+    /// Hands out what has happened since the last call, but not for longer than [`PATIENCE`]: a
+    /// flood must not keep the caller from its other work. Returns whether there is more.
+    pub fn poll(&mut self, sink: &mut impl FnMut(Event)) -> bool {
+        let start = Instant::now();
+        loop {
+            for _ in 0..256 {
+                if !self.next(sink) {
+                    return false;
                 }
-                sink(Event { ts: header.ts, what });
+            }
+            if start.elapsed() > PATIENCE {
+                return true;
             }
         }
+    }
+
+    /// Hands out one record; `false`: there is none.
+    fn next(&mut self, sink: &mut impl FnMut(Event)) -> bool {
+        let Some(item) = self.ring.next() else { return false };
+        let Some(header) = record::read::<Header>(&item) else { return true };
+        let what = match header.kind {
+            kind::SEND => record::read(&item).map(|r| What::Send(record::sent(&r))),
+            kind::FAILED => record::read(&item).map(|r| What::Failed(record::failed(&r))),
+            kind::STARTED => record::read(&item).map(|r| What::Started(record::range(&r))),
+            kind::PIECE => record::read(&item).map(|r| What::Merged(record::range(&r))),
+            kind::READ => record::read(&item).map(|r| What::Read(record::range(&r))),
+            kind::DEVICE => record::read(&item).map(|r| What::Device(record::device(&r))),
+            kind::CLOSED => Some(What::Closed { socket: SocketId(header.cookie) }),
+            _ => None,
+        };
+        drop(item);
+        if header.cookie != 0 {
+            self.describe(SocketId(header.cookie), sink);
+        }
+        if let Some(what) = what {
+            if let What::Closed { socket } = what {
+                self.closed.push_back((header.ts, socket));
+            }
+            sink(Event { ts: header.ts, what });
+        }
+        true
     }
 
     /// Looks at what no probe tells: processes that ended, packet sockets, losses.
@@ -165,7 +185,7 @@ impl Live {
         // The error queues are looked at while the hooks still see what leaves them.
         let held = self.probe.held()?;
         self.probe.stop();
-        self.poll(sink);
+        while self.next(sink) {}
         self.look_around(sink);
         self.tell_devices(sink);
         let entries: Vec<_> = self.sockets.iter().flatten().collect();
@@ -243,5 +263,5 @@ fn add_holders(counters: &mut Counters, held: &[Held]) {
 #[must_use]
 pub fn now() -> u64 {
     let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
-    time.map_or(0, |t| std::time::Duration::from(t).as_nanos().try_into().unwrap_or(u64::MAX))
+    time.map_or(0, |t| Duration::from(t).as_nanos().try_into().unwrap_or(u64::MAX))
 }
