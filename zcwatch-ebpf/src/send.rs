@@ -98,7 +98,8 @@ pub fn send_return(ctx: BtfTracePointContext) -> i32 {
         // so the window starts at its id.
         // SAFETY: the tracepoint's own socket.
         let first = unsafe { field::<u32>(sk, &SK_ZCKEY) }.wrapping_sub(1);
-        let taken = ret >= 0 && zerocopy_set(sk);
+        // A call that failed has taken an id only if there is one at all on this new socket.
+        let taken = zerocopy_set(sk) && (ret >= 0 || first == 0);
         entry = socket::register(sk, current(), taken.then_some(first)).map(|(_, e)| {
             // SAFETY: a live map value and its socket.
             unsafe { socket::start_window(e, sk) };
