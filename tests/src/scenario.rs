@@ -52,6 +52,6 @@ pub fn undisturbed(report: &Report) -> Result<()> {
     ensure!(*lost == json!(0), "{lost} events lost: {:#}", report.0);
     ensure!(*agree == json!(true), "events and counters differ: {:#}", report.0);
     let wrong = impossible(report.at("/totals"));
-    ensure!(wrong.is_empty(), "totals: {wrong:?}");
+    ensure!(wrong.is_empty(), "totals: {wrong:?} in {:#}", report.0);
     Ok(())
 }

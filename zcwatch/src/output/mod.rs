@@ -3,4 +3,6 @@
 pub mod json;
 pub mod names;
 pub mod style;
+#[cfg(test)]
+mod tests;
 pub mod text;

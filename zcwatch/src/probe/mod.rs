@@ -7,6 +7,8 @@ pub mod btf;
 pub mod error;
 pub mod hooks;
 pub mod layout;
+#[cfg(test)]
+mod object_test;
 pub mod programs;
 
 pub use attach::{Probe, Settings};

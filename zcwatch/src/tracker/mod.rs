@@ -6,6 +6,8 @@ pub mod ids;
 pub mod latency;
 pub mod snapshot;
 pub mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -102,21 +104,26 @@ impl Tracker {
     }
 
     fn sniffers(&mut self, list: &[Sniffer], unreadable: &[u32], ts: u64) {
-        for seen in self.sniffers.values_mut() {
+        let key = |s: &Sniffer| (s.netns, s.ifindex, s.inode);
+        for (known, seen) in &mut self.sniffers {
             if let Presence::Since(from) = seen.presence
-                && !list.iter().any(|s| s.inode == seen.sniffer.inode)
+                && !list.iter().any(|s| key(s) == *known)
+                && !unreadable.contains(&known.0)
             {
                 seen.presence = Presence::Between(from, ts);
             }
         }
         for s in list {
+            let new = SnifferSeen { sniffer: s.clone(), presence: Presence::Since(ts) };
             self.sniffers
-                .entry((s.netns, s.ifindex, s.inode))
-                .and_modify(|seen| seen.sniffer = s.clone())
-                .or_insert_with(|| SnifferSeen {
-                    sniffer: s.clone(),
-                    presence: Presence::Since(ts),
-                });
+                .entry(key(s))
+                .and_modify(|seen| {
+                    seen.sniffer = s.clone();
+                    if let Presence::Between(from, _) = seen.presence {
+                        seen.presence = Presence::Since(from);
+                    }
+                })
+                .or_insert(new);
         }
         self.unreadable = unreadable.to_vec();
     }

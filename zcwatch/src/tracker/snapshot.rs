@@ -179,16 +179,28 @@ impl Counts {
 
     /// What the events told too, where they did not tell all.
     pub(super) fn take_counted(&mut self, c: &Counters) {
-        self.sends = u64::from(c.key.wrapping_sub(c.base)).max(c.sends + c.with_error);
+        // The ids say how many sends there were, but for whole turns of the circle.
+        let told = c.sends + c.with_error;
+        #[expect(clippy::cast_possible_truncation, reason = "the circle is 32 bits wide")]
+        let more = c.key.wrapping_sub(c.base).wrapping_sub(told as u32).cast_signed();
+        self.sends = told.saturating_add_signed(more.into());
         self.bytes = c.bytes;
         self.notifications_read = c.notifications_read;
-        let unread = c.unread.unwrap_or_default();
-        let done: u64 = c.reads.iter().chain(&unread).sum();
-        // A copied notification's ids, less the pieces in it, are those that began it.
-        self.copied = (c.pieces[1] + c.reads[1] + unread[1]).saturating_sub(c.merged_into[1]);
-        self.reported = done.saturating_sub(self.copied);
         self.read = c.reads.iter().sum();
-        self.sends = self.sends.max(done);
+        (self.copied, self.reported) = completed(c);
+        self.sends = self.sends.max(self.completed());
+    }
+
+    /// Completions that wait on the error queue and that no event told of; how many of them were
+    /// copied. The events may be ahead of the look at the queue, and then they stand.
+    pub(super) fn take_waiting(&mut self, c: &Counters) -> u64 {
+        let (copied, reported) = completed(c);
+        if c.unread.is_none() || copied < self.copied || reported < self.reported {
+            return 0;
+        }
+        let more = copied - self.copied;
+        (self.copied, self.reported) = (copied, reported);
+        more
     }
 
     /// Adds another socket's.
@@ -222,6 +234,15 @@ impl Counts {
     pub fn completed(&self) -> u64 {
         self.copied + self.reported
     }
+}
+
+/// What the counters say of completions: copied, and reported zero-copy.
+fn completed(c: &Counters) -> (u64, u64) {
+    let unread = c.unread.unwrap_or_default();
+    let done: u64 = c.reads.iter().chain(&unread).sum();
+    // A copied notification's ids, less the pieces in it, are those that began it.
+    let copied = (c.pieces[1] + c.reads[1] + unread[1]).saturating_sub(c.merged_into[1]);
+    (copied, done.saturating_sub(copied))
 }
 
 /// Do the events and the counters tell the same?
@@ -277,6 +298,12 @@ impl SocketSnapshot {
     #[must_use]
     pub fn hidden(&self) -> u64 {
         self.evidence.iter().filter(|(e, _)| !is_shown(e)).map(|(_, g)| g.sends).sum()
+    }
+
+    /// Copied ids of which it is known where; fewer than were copied where events were lost.
+    #[must_use]
+    pub fn explained(&self) -> u64 {
+        self.evidence.iter().filter(|(e, _)| is_shown(e)).map(|(_, g)| g.sends).sum()
     }
 
     /// Nothing happened on it in the window.

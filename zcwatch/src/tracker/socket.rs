@@ -104,7 +104,10 @@ impl SocketTracker {
     /// Takes who the socket is; again when that changed.
     pub fn describe(&mut self, facts: &SocketFacts, _ts: u64) {
         let line = self.line.get_or_insert_with(|| Line::from(facts.base));
-        self.base = line.place(facts.base);
+        // Ids have their place near the newest one, and the base may be billions behind by now.
+        if self.facts.as_ref().is_none_or(|known| known.base != facts.base) {
+            self.base = line.place(facts.base);
+        }
         self.pids.insert(facts.pid);
         self.facts = Some(facts.clone());
     }
@@ -250,8 +253,9 @@ impl SocketTracker {
                 self.done(&Ids { way, ..*gap }, head.as_ref().map(|h| h.ts), devices);
             }
         }
-        if let Some(head) = &head {
-            self.counts.reap.record(ts.saturating_sub(head.ts), own);
+        // What was seen to complete only after it was read has no time that could be told.
+        if let Some(head) = head.filter(|h| h.ts <= ts) {
+            self.counts.reap.record(ts - head.ts, own);
         }
         self.counts.read += ids.len();
         let inside: Vec<u64> = self.pieces.range(ids.lo..=ids.hi).map(|(lo, _)| *lo).collect();
@@ -261,8 +265,8 @@ impl SocketTracker {
             if piece.copied != ids.copied {
                 self.counts.misled += n;
             }
-            if let Some(done) = piece.ts {
-                self.counts.reap.record(ts.saturating_sub(done), n);
+            if let Some(done) = piece.ts.filter(|done| *done <= ts) {
+                self.counts.reap.record(ts - done, n);
             }
         }
     }
@@ -376,11 +380,16 @@ impl SocketTracker {
         counts.sends = self.taken.saturating_sub(self.base);
         counts.with_error = self.seen.with_error;
         let mut agreement = Agreement::NotAsked;
+        let mut silent = 0;
         if let Some(c) = &self.counters {
             agreement = if self.matches(c) { Agreement::Yes } else { Agreement::No };
             counts.take_exact(c);
             if lossy || agreement == Agreement::No {
                 counts.take_counted(c);
+            } else if self.reads.is_empty() && self.fresh_heads.is_empty() {
+                // A notification that was not the queue's tail when its start was reported, and
+                // was not read, is known by the look at the queue only.
+                silent = counts.take_waiting(c);
             }
         }
         let unread = (counts.copied + counts.reported).saturating_sub(counts.read);
@@ -394,7 +403,7 @@ impl SocketTracker {
         Some(SocketSnapshot {
             id,
             counts,
-            evidence: self.evidence(),
+            evidence: self.evidence(silent),
             pids: self.pids.iter().copied().collect(),
             fds: self.fds.iter().copied().collect(),
             closed: self.closed,
@@ -411,9 +420,14 @@ impl SocketTracker {
         })
     }
 
-    /// Groups, with the completed ids whose send was not seen added, their bytes unknown.
-    fn evidence(&self) -> Vec<(Evidence, Group)> {
+    /// Groups, with the completed ids whose send was not seen added, their bytes unknown, and
+    /// `silent` copies of which nothing else is known.
+    fn evidence(&self, silent: u64) -> Vec<(Evidence, Group)> {
         let mut groups = self.groups.clone();
+        if silent > 0 {
+            let nothing = Evidence { place: Place::Unseen, over_mtu: None, corked: false };
+            groups.entry(nothing).or_default().sends += silent;
+        }
         if let Some(facts) = &self.facts {
             for half in self.halves.values() {
                 if let Half::Done { copied, way, .. } = half

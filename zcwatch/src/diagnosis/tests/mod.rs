@@ -1,0 +1,7 @@
+//! Does the diagnosis say what is true? Each test sets a scene, feeds it to the tracker, and
+//! reads the findings.
+
+mod causes;
+mod findings;
+pub(crate) mod scene;
+mod wording;

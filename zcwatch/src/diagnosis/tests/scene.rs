@@ -1,0 +1,344 @@
+//! A host, some sockets and what they did, told as events: for tests that begin at a snapshot.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use zcwatch_common::{mark, stage};
+
+use crate::{
+    diagnosis::Context,
+    event::{
+        Counters, DeviceFacts, Endpoint, Event, Family, Hop, Losses, ProcessFacts, Protocol, Range,
+        Sent, SocketFacts, SocketId, Way, What,
+    },
+    host::packet::Sniffer,
+    tracker::{Snapshot, Tracker, socket::LATE},
+};
+
+/// The namespace that zcwatch runs in, and another one.
+pub const HERE: u32 = 4_026_531_840;
+pub const THERE: u32 = 4_026_532_200;
+
+/// zcwatch, in its own namespace, on a host where every hook attached.
+pub fn context() -> Context {
+    Context { own_netns: Some(HERE), ..Context::default() }
+}
+
+/// `netdev_features_t`.
+pub const SG: u64 = 1 << 0;
+pub const IP_CSUM: u64 = 1 << 1;
+pub const HW_CSUM: u64 = 1 << 3;
+pub const IPV6_CSUM: u64 = 1 << 4;
+
+/// Devices by number: a card in each namespace, loopback, and the two ends of a veth.
+pub const ETH0: u16 = 1;
+pub const ETH1: u16 = 2;
+pub const LO: u16 = 3;
+pub const VETH0: u16 = 4;
+pub const VETH1: u16 = 5;
+
+const Q: u8 = stage::QUEUE;
+const X: u8 = stage::XMIT;
+const R: u8 = stage::RECEIVE;
+
+/// Where its bit was 1 and 0 on each device on its way.
+pub fn way(hops: &[(u16, u8, u8)], marks: u32) -> Way {
+    let mut way = Way { first: Some(0), marks, ..Way::default() };
+    for (to, (device, intact, copied)) in way.hops.iter_mut().zip(hops) {
+        *to = Hop { device: *device, intact: *intact, copied: *copied };
+    }
+    way
+}
+
+/// Sent, and not copied as far as was seen.
+pub fn out(device: u16) -> Way {
+    way(&[(device, Q | X, 0)], 0)
+}
+
+/// Copied between the queue and the driver.
+pub fn tapped(device: u16) -> Way {
+    way(&[(device, Q, X)], 0)
+}
+
+/// Received on this host with the sender's pages.
+pub fn delivered(from: u16, to: u16) -> Way {
+    if from == to { way(&[(to, Q | X | R, 0)], 0) } else { way(&[(from, Q | X, 0), (to, R, 0)], 0) }
+}
+
+/// Received on this host, and copied by then.
+pub fn copied_between(from: u16, to: u16) -> Way {
+    way(&[(from, Q | X, 0), (to, 0, R)], 0)
+}
+
+/// Copied before it was queued.
+pub fn at_send(device: u16) -> Way {
+    way(&[(device, 0, Q | X)], mark::COPIED_AT_SEND)
+}
+
+/// With more marks.
+pub fn marked(way: Way, marks: u32) -> Way {
+    Way { marks: way.marks | marks, ..way }
+}
+
+pub fn v4(last: u8, port: u16) -> Endpoint {
+    Endpoint { addr: Ipv4Addr::new(10, 0, 0, last).into(), port }
+}
+
+pub fn v6(addr: Ipv6Addr, port: u16) -> Endpoint {
+    Endpoint { addr: IpAddr::V6(addr), port }
+}
+
+pub fn sniffer(inode: u64, pid: u32, comm: &str) -> Sniffer {
+    Sniffer { netns: HERE, ifindex: 2, inode, pid: Some(pid), comm: Some(comm.into()) }
+}
+
+/// How a burst of sends goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Burst {
+    pub count: u32,
+    pub bytes: u32,
+    pub way: Way,
+    pub copied: bool,
+    pub more: bool,
+    /// The application reads each notification; else they merge.
+    pub reads: bool,
+}
+
+impl Burst {
+    pub fn of(count: u32, way: Way) -> Self {
+        Self { count, bytes: 20_000, way, copied: false, more: false, reads: true }
+    }
+
+    pub fn copied(count: u32, way: Way) -> Self {
+        Self { copied: true, ..Self::of(count, way) }
+    }
+
+    pub fn bytes(self, bytes: u32) -> Self {
+        Self { bytes, ..self }
+    }
+
+    pub fn more(self) -> Self {
+        Self { more: true, ..self }
+    }
+
+    pub fn unread(self) -> Self {
+        Self { reads: false, ..self }
+    }
+}
+
+/// Builds a snapshot by telling events.
+pub struct Scene {
+    tracker: Tracker,
+    now: u64,
+    facts: Vec<SocketFacts>,
+    next: u32,
+}
+
+/// The window starts one second after boot.
+pub const START: u64 = 1_000_000_000;
+
+impl Scene {
+    /// A process with one TCP socket in zcwatch's own namespace, devices without a fault.
+    pub fn new() -> Self {
+        let mut scene = Self { tracker: Tracker::default(), now: START, facts: vec![], next: 0 };
+        let all = SG | HW_CSUM;
+        for facts in [
+            device(ETH0, HERE, "eth0", "", all),
+            device(ETH1, THERE, "eth1", "", all),
+            DeviceFacts { loopback: true, mtu: 65_536, ..device(LO, HERE, "lo", "", all) },
+            device(VETH0, HERE, "veth0", "veth", all),
+            device(VETH1, THERE, "veth1", "veth", all),
+        ] {
+            scene.tell(What::Device(facts));
+        }
+        scene.process(10, "sender").socket(|_| {})
+    }
+
+    /// What the kernel of a host without zerocopy traffic tells.
+    pub fn idle() -> Self {
+        Self { tracker: Tracker::default(), now: START, facts: vec![], next: 0 }
+    }
+
+    fn tell(&mut self, what: What) {
+        self.tracker.apply(&Event { ts: self.now, what });
+    }
+
+    pub fn process(mut self, pid: u32, comm: &str) -> Self {
+        self.tell(What::Process(ProcessFacts { pid, comm: comm.into(), ended: false }));
+        self
+    }
+
+    pub fn ended(mut self, pid: u32, comm: &str) -> Self {
+        self.tell(What::Process(ProcessFacts { pid, comm: comm.into(), ended: true }));
+        self
+    }
+
+    /// One more socket; what follows is of this one.
+    pub fn socket(mut self, change: impl FnOnce(&mut SocketFacts)) -> Self {
+        let id = self.facts.len() as u64 + 1;
+        let mut facts = SocketFacts {
+            socket: SocketId(id),
+            base: 0,
+            family: Family::V4,
+            protocol: Protocol::Tcp,
+            local: v4(4, 41_822),
+            remote: Some(v4(9, 4444)),
+            netns: HERE,
+            inode: Some(5000 + id),
+            pid: 10,
+            comm: "sender".into(),
+            so_zerocopy: true,
+            before_watch: false,
+        };
+        change(&mut facts);
+        self.facts.push(facts.clone());
+        self.next = facts.base;
+        self.tell(What::Socket(Box::new(facts)));
+        self
+    }
+
+    /// The first socket as another one.
+    pub fn with(mut self, change: impl FnOnce(&mut SocketFacts)) -> Self {
+        change(&mut self.facts[0]);
+        self.tell(What::Socket(Box::new(self.facts[0].clone())));
+        self
+    }
+
+    pub fn udp(self) -> Self {
+        self.with(|s| s.protocol = Protocol::Udp)
+    }
+
+    pub fn change(mut self, index: u16, change: impl FnOnce(&mut DeviceFacts)) -> Self {
+        let mut facts = self.tracker.snapshot(0, 0, false).devices[&index].clone();
+        change(&mut facts);
+        self.tell(What::Device(facts));
+        self
+    }
+
+    pub fn features(self, index: u16, features: u64) -> Self {
+        self.change(index, |d| d.features = features)
+    }
+
+    pub fn sniffers(mut self, list: &[Sniffer]) -> Self {
+        self.tell(What::Sniffers { list: list.to_vec(), unreadable: vec![] });
+        self
+    }
+
+    pub fn unreadable(mut self, netns: u32) -> Self {
+        self.tell(What::Sniffers { list: vec![], unreadable: vec![netns] });
+        self
+    }
+
+    /// Sends, each released 20 µs after it began, and read 30 µs later.
+    pub fn sends(mut self, burst: Burst) -> Self {
+        let socket = self.facts[self.facts.len() - 1].socket;
+        for n in 0..burst.count {
+            let (id, begin) = (self.next, self.now);
+            self.next += 1;
+            let range = Range { socket, lo: id, hi: id, copied: burst.copied, way: burst.way };
+            let sent = Sent {
+                socket,
+                id,
+                id_exact: true,
+                bytes: burst.bytes,
+                errno: None,
+                entry: Some(begin),
+                pid: 10,
+                tid: 11,
+                fd: Some(3),
+                more: burst.more,
+                before: false,
+            };
+            let merges = !burst.reads && n > 0;
+            self.now = begin + 5_000;
+            self.tell(What::Send(sent));
+            self.now = begin + 20_000;
+            self.tell(if merges { What::Merged(range) } else { What::Started(range) });
+            self.now = begin + 50_000;
+            if burst.reads {
+                self.tell(What::Read(range));
+            }
+        }
+        self
+    }
+
+    /// The application reads what has merged since this id.
+    pub fn reads(mut self, lo: u32, copied: bool) -> Self {
+        let socket = self.facts[self.facts.len() - 1].socket;
+        let range = Range { socket, lo, hi: self.next - 1, copied, way: Way::default() };
+        self.tell(What::Read(range));
+        self
+    }
+
+    /// The kernel's counters, of the last socket.
+    pub fn counters(mut self, change: impl FnOnce(&mut Counters)) -> Self {
+        let socket = self.facts[self.facts.len() - 1].socket;
+        let mut counters =
+            Counters { socket, key: self.next, so_zerocopy: true, ..Counters::default() };
+        change(&mut counters);
+        self.tell(What::Counters(Box::new(counters)));
+        self
+    }
+
+    pub fn losses(mut self, losses: Losses) -> Self {
+        self.tell(What::Losses(losses));
+        self
+    }
+
+    pub fn io_uring(mut self, pid: u32, fd: i32, requests: u64) -> Self {
+        self.tell(What::IoUring { pid, fd, requests });
+        self
+    }
+
+    pub fn closed(mut self) -> Self {
+        let socket = self.facts[self.facts.len() - 1].socket;
+        self.tell(What::Closed { socket });
+        self
+    }
+
+    /// A send that has not completed.
+    pub fn in_flight(mut self, bytes: u32) -> Self {
+        let burst = Burst::of(1, Way::default()).bytes(bytes);
+        let socket = self.facts[self.facts.len() - 1].socket;
+        let sent = Sent {
+            socket,
+            id: self.next,
+            id_exact: true,
+            bytes: burst.bytes,
+            errno: None,
+            entry: Some(self.now),
+            pid: 10,
+            tid: 11,
+            fd: Some(3),
+            more: false,
+            before: false,
+        };
+        self.next += 1;
+        self.tell(What::Send(sent));
+        self
+    }
+
+    /// Time passes, ns.
+    pub fn wait(mut self, ns: u64) -> Self {
+        self.now += ns;
+        self
+    }
+
+    /// What is known at the end.
+    pub fn snapshot(mut self) -> Snapshot {
+        self.tracker.snapshot(START, self.now.max(START + LATE), true)
+    }
+}
+
+fn device(index: u16, netns: u32, name: &str, kind: &str, features: u64) -> DeviceFacts {
+    DeviceFacts {
+        index,
+        ifindex: u32::from(index) + 1,
+        netns,
+        name: name.into(),
+        kind: kind.into(),
+        mtu: 1500,
+        features,
+        loopback: false,
+        peer_xdp: Some(false),
+    }
+}

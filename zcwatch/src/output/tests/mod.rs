@@ -1,0 +1,7 @@
+//! Do the reports say what the snapshot holds, in the form that was promised?
+
+mod about;
+mod document;
+mod json;
+mod schema;
+mod text;

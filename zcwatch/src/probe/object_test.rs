@@ -1,0 +1,119 @@
+//! Does the table of programs say what the committed object does? The object's relocations name
+//! each read-only global that a program reads.
+
+use std::collections::BTreeSet;
+
+use object::{
+    Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SymbolKind,
+    read::elf::ElfFile64,
+};
+
+use super::{layout, programs::PROGRAMS};
+
+static OBJECT: &[u8] =
+    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../zcwatch-ebpf/obj/zcwatch.bpf.o"));
+
+type File = ElfFile64<'static>;
+
+/// A stretch of a section, bytes.
+type Code = (SectionIndex, std::ops::Range<u64>);
+
+fn read() -> File {
+    File::parse(OBJECT).unwrap()
+}
+
+fn rows() -> BTreeSet<&'static str> {
+    layout::fields().map(|f| f.global).collect()
+}
+
+fn function(file: &File, section: SectionIndex, at: impl Fn(&str, u64) -> bool) -> Option<Code> {
+    file.symbols()
+        .filter(|s| s.kind() == SymbolKind::Text && s.section_index() == Some(section))
+        .find(|s| at(s.name().unwrap(), s.address()))
+        .map(|s| (section, s.address()..s.address() + s.size()))
+}
+
+/// The symbols that a program's code names, its subprograms' too.
+fn named(file: &File, program: Code) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut seen = Vec::new();
+    let mut left = vec![program];
+    while let Some((index, range)) = left.pop() {
+        if seen.contains(&(index, range.start)) {
+            continue;
+        }
+        seen.push((index, range.start));
+        let section = file.section_by_index(index).unwrap();
+        for (at, relocation) in section.relocations().filter(|(at, _)| range.contains(at)) {
+            let RelocationTarget::Symbol(symbol) = relocation.target() else {
+                panic!("a relocation at {at} of {} has no symbol", section.name().unwrap());
+            };
+            let symbol = file.symbol_by_index(symbol).unwrap();
+            let home = symbol.section_index();
+            match (symbol.kind(), home) {
+                (SymbolKind::Text, Some(to)) => {
+                    left.extend(function(file, to, |_, start| start == symbol.address()));
+                }
+                // A call of a static function: the instruction counts words from the next one.
+                (SymbolKind::Section, Some(to)) => {
+                    let imm = section.data_range(at + 4, 4).unwrap().unwrap();
+                    let words = i32::from_le_bytes(imm.try_into().unwrap());
+                    let target = u64::try_from((i64::from(words) + 1) * 8).unwrap();
+                    let callee = function(file, to, |_, start| start == target);
+                    left.push(callee.expect("a call that leads to no function"));
+                }
+                _ => {
+                    names.insert(symbol.name().unwrap().to_owned());
+                }
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn each_program_reads_the_rows_that_the_table_says_and_no_others() {
+    let file = read();
+    let rows = rows();
+    for program in PROGRAMS {
+        let section = file
+            .section_by_name(&program.section())
+            .unwrap_or_else(|| panic!("the object has no section {}", program.section()));
+        let code = function(&file, section.index(), |name, _| name == program.name)
+            .unwrap_or_else(|| panic!("{} is not in {}", program.name, program.section()));
+        let named = named(&file, code);
+        let read: Vec<&str> =
+            named.iter().map(String::as_str).filter(|n| rows.contains(n)).collect();
+        assert_eq!(program.fields(), read, "{}: the table (left) and the object", program.name);
+    }
+}
+
+#[test]
+fn each_read_only_global_of_the_object_is_a_row_and_each_row_a_global() {
+    let file = read();
+    let rodata = file.section_by_name(".rodata").unwrap().index();
+    let globals: Vec<_> =
+        file.symbols().filter(|s| s.section_index() == Some(rodata) && s.is_global()).collect();
+    let names: BTreeSet<&str> = globals.iter().map(|s| s.name().unwrap()).collect();
+    assert_eq!(names, rows());
+    // The loader overwrites each as a u32.
+    assert!(globals.iter().all(|s| s.size() == 4));
+}
+
+#[test]
+fn the_object_has_no_program_beside_the_table() {
+    let file = read();
+    let mut inside: Vec<_> = file
+        .symbols()
+        .filter(|s| s.kind() == SymbolKind::Text)
+        .filter(|s| {
+            let section = file.section_by_index(s.section_index().unwrap()).unwrap();
+            section.name() != Ok(".text")
+        })
+        .map(|s| s.name().unwrap())
+        .collect();
+    let mut listed: Vec<_> = PROGRAMS.iter().map(|p| p.name).collect();
+    inside.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(inside, listed);
+}
