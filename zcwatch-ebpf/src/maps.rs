@@ -26,9 +26,10 @@ pub static BLANK: Array<Socket> = Array::with_max_entries(1, 0);
 #[map]
 pub static CALLS: HashMap<u64, Entry> = HashMap::with_max_entries(8192, 0);
 
-/// The ways of live uargs, by their address.
+/// The ways of live uargs, by their address. Those whose notification is never read stay behind:
+/// the oldest make room.
 #[map]
-pub static PATHS: HashMap<u64, Trail> = HashMap::with_max_entries(16384, 0);
+pub static PATHS: LruHashMap<u64, Trail> = LruHashMap::with_max_entries(16384, 0);
 
 /// Devices on those ways, by the address of the `net_device`.
 #[map]
