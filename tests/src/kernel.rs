@@ -25,7 +25,9 @@ fn filter(map: u32) -> Option<HashMap<MapData, u32, u8>> {
     HashMap::try_from(Map::HashMap(MapData::from_id(map).ok()?)).ok()
 }
 
-fn handles_signals(pid: u32) -> bool {
+/// Whether a process has handlers for SIGINT and SIGTERM.
+#[must_use]
+pub fn handles_signals(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());

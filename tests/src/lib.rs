@@ -6,6 +6,7 @@ pub mod expect;
 pub mod kernel;
 pub mod report;
 pub mod scenario;
+pub mod uring;
 pub mod zcwatch;
 
 use std::{

@@ -4,8 +4,10 @@
 mod attach;
 mod copies;
 mod ids;
+mod io_uring;
 mod limits;
 mod paths;
+mod strangers;
 mod targets;
 mod threads;
 

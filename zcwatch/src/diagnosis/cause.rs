@@ -3,12 +3,12 @@
 
 use super::{Context, words};
 use crate::{
-    event::{DeviceFacts, Family, Protocol, Stage},
+    event::{DeviceFacts, Protocol, Stage},
     host::process::escape,
     probe::hooks::Certainty,
     tracker::{
         Snapshot,
-        evidence::{Evidence, HiddenWay, Place},
+        evidence::{Evidence, HiddenWay, Place, talks_ipv4},
         snapshot::{Presence, SnifferSeen, SocketSnapshot},
     },
 };
@@ -86,7 +86,7 @@ impl<'a> Case<'a> {
     }
 
     fn has_csum(&self) -> bool {
-        let own = if self.socket.facts.family == Family::V4 { IP_CSUM } else { IPV6_CSUM };
+        let own = if talks_ipv4(&self.socket.facts) { IP_CSUM } else { IPV6_CSUM };
         self.device().is_none_or(|d| d.features & (HW_CSUM | own) != 0)
     }
 
@@ -101,7 +101,7 @@ impl<'a> Case<'a> {
     }
 
     fn largest_datagram(&self) -> u32 {
-        let headers = if self.socket.facts.family == Family::V4 { 28 } else { 48 };
+        let headers = if talks_ipv4(&self.socket.facts) { 28 } else { 48 };
         self.mtu().saturating_sub(headers)
     }
 
@@ -188,6 +188,7 @@ pub const CAUSES: &[Cause] = &[
         },
         whom: |c| {
             let mut names: Vec<_> = c.sniffers().iter().map(|s| words::holder(s)).collect();
+            names.sort();
             names.dedup();
             Some(if names.is_empty() {
                 "of a process that zcwatch did not see".into()

@@ -321,7 +321,8 @@ pub(super) fn healthy(snapshot: &Snapshot, context: &Context) -> Option<Finding>
     let all = snapshot.totals();
     // What was not seen cannot be called healthy.
     let Losses { sockets: unwatched, skipped, events, .. } = snapshot.losses;
-    if all.completed() < threshold::SENDS || unwatched + skipped + events > 0 {
+    let unsure = unwatched + skipped + events > 0 || snapshot.counters_agree() == Some(false);
+    if all.completed() < threshold::SENDS || unsure {
         return None;
     }
     let sentence = if all.copied == 0 {

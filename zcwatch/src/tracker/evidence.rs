@@ -110,11 +110,17 @@ impl Evidence {
 
 /// UDP header and the least IP header of the socket's datagrams, bytes.
 fn headers(socket: &SocketFacts) -> u32 {
+    if talks_ipv4(socket) { 28 } else { 48 }
+}
+
+/// Do its packets go by IPv4? Those of an IPv6 socket do to a v4-mapped peer.
+#[must_use]
+pub fn talks_ipv4(socket: &SocketFacts) -> bool {
     let mapped = socket.remote.is_some_and(|r| match r.addr {
         std::net::IpAddr::V6(a) => a.to_ipv4_mapped().is_some(),
         std::net::IpAddr::V4(_) => true,
     });
-    if socket.family == Family::V4 || mapped { 28 } else { 48 }
+    socket.family == Family::V4 || mapped
 }
 
 impl Place {

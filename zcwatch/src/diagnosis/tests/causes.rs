@@ -53,10 +53,10 @@ fn a_packet_socket_is_named_with_what_to_do_about_it() {
 
 #[test]
 fn every_packet_socket_that_hears_the_device_is_named() {
-    let all = Sniffer { ifindex: 0, ..sniffer(80, 400, "agent") };
+    let all = Sniffer { ifindex: 0, ..sniffer(80, 400, "collectd") };
     let f = copied(&tapped_scene().sniffers(&[sniffer(90, 812, "tcpdump"), all]).snapshot());
     assert!(
-        f.sentence.ends_with("a packet socket of agent (pid 400) and of tcpdump (pid 812)"),
+        f.sentence.ends_with("a packet socket of collectd (pid 400) and of tcpdump (pid 812)"),
         "{}",
         f.sentence
     );

@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use zcwatch_common::mark;
+
 use super::{
     call::{Look, Past},
     kernel::Kernel,
@@ -11,6 +13,7 @@ use crate::{
     host::packet::Sniffer,
     tracker::{
         Tracker,
+        evidence::Place,
         latency::{Latency, Summary},
         snapshot::{Counts, Presence, SocketSnapshot},
         socket::LATE,
@@ -116,6 +119,28 @@ fn a_start_told_after_its_read_has_no_reap_latency() {
     tell(&mut t, [(100, What::Read(range(0, 1, true))), (110, What::Started(range(0, 1, true)))]);
     let c = counts(&mut t);
     assert_eq!((c.copied, c.read, c.reap.summary()), (2, 2, None));
+}
+
+#[test]
+fn the_way_is_known_whichever_of_start_and_read_took_it() {
+    let mut way = Way { first: Some(5), marks: mark::COPIED_AT_SEND, ..Way::default() };
+    way.hops[0].device = 3;
+    let with = |way| Range { way, ..range(0, 1, true) };
+    let none = Way::default();
+    for story in [
+        [What::Started(with(way)), What::Read(with(none))],
+        [What::Started(with(none)), What::Read(with(way))],
+        [What::Read(with(none)), What::Started(with(way))],
+        [What::Read(with(way)), What::Started(with(none))],
+    ] {
+        let mut t = tracker(0);
+        tell(&mut t, [100, 110].into_iter().zip(story.clone()));
+        // The first of them is old enough to conclude from, the second is not.
+        let _ = t.snapshot(0, 100 + LATE, false);
+        let s = socket(&mut t);
+        let places: Vec<_> = s.evidence.iter().map(|(e, g)| (e.place, g.sends)).collect();
+        assert_eq!(places, [(Place::AtSend { device: 3 }, 2)], "{story:?}");
+    }
 }
 
 #[test]
