@@ -112,15 +112,6 @@ fn a_process_that_sends_before_and_after() -> Result<()> {
     watch_in_the_middle(&format!("send --protocol udp --to {} {common}", udp.address()), &path)
 }
 
-#[test]
-fn one_that_sends_as_fast_as_it_can() -> Result<()> {
-    let path = Topology::new(Layout::Loopback)?;
-    let (tcp, udp) = (path.tcp_sink(Family::V4)?, path.udp_sink(Family::V4)?);
-    let common = format!("--forever --log --drain busy-reader {SIZES}");
-    watch_in_the_middle(&format!("send --to {} {common}", tcp.address()), &path)?;
-    watch_in_the_middle(&format!("send --protocol udp --to {} {common}", udp.address()), &path)
-}
-
 /// A notification that covers ids of before and of after the attach.
 #[test]
 fn what_was_sent_before_is_counted_apart() -> Result<()> {

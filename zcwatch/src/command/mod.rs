@@ -66,6 +66,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
             ProbeError::Btf(_)
                 | ProbeError::Capabilities { .. }
                 | ProbeError::Demo(_)
+                | ProbeError::Loopback(_)
                 | ProbeError::Load(_)
                 | ProbeError::Nothing(_)
         )

@@ -57,7 +57,6 @@ impl Session {
         let mut tracker = Tracker::default();
         let start = now();
         live.watch(pids, &mut |e| tracker.apply(&e))?;
-        eprintln!("zcwatch: watching (Ctrl-C ends it, and prints what was seen)");
         Ok(Self { live, tracker, about, start })
     }
 
@@ -79,6 +78,7 @@ impl Session {
     async fn watch(&mut self, duration: Duration) -> anyhow::Result<Option<u8>> {
         let mut int = signal(SignalKind::interrupt())?;
         let mut term = signal(SignalKind::terminate())?;
+        eprintln!("zcwatch: watching (Ctrl-C ends it, and prints what was seen)");
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked: Option<Instant> = None;

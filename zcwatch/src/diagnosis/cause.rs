@@ -183,7 +183,14 @@ pub const CAUSES: &[Cause] = &[
                 there.iter().filter_map(|s| Some(format!("kill {}", s.sniffer.pid?))).collect();
             all.sort();
             all.dedup();
-            all.push("or bind it to another device, or set PACKET_IGNORE_OUTGOING in it".into());
+            all.push(
+                if all.is_empty() {
+                    "Stop the listener, bind it to another device, or set PACKET_IGNORE_OUTGOING in it."
+                } else {
+                    "or bind it to another device, or set PACKET_IGNORE_OUTGOING in it"
+                }
+                .into(),
+            );
             all
         },
         whom: |c| {

@@ -192,6 +192,9 @@ fn footer(out: &mut String, snapshot: &Snapshot) {
         None => "counters not read",
     };
     let _ = writeln!(out, "  events lost {} · {counters}", grouped(lost));
+    if lost > 0 {
+        let _ = writeln!(out, "  → watch with a larger event buffer: --ring-size 67108864");
+    }
     if snapshot.losses.sockets > 0 {
         let _ = writeln!(
             out,

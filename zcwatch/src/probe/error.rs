@@ -34,6 +34,13 @@ pub enum ProbeError {
     /// No hook that sees sends and completions attached.
     #[error("nothing can be watched on this kernel: {0}")]
     Nothing(String),
+    /// Reads cannot be told from merged completions.
+    #[error(
+        "a zerocopy datagram to ourselves over loopback did not come through ({0}), so what was \
+         read cannot be told from what was merged; is lo up in this network namespace? ip link set \
+         lo up"
+    )]
+    Loopback(String),
     /// A map could not be used.
     #[error("zcwatch's own eBPF map {map} cannot be used: {reason}")]
     Map {

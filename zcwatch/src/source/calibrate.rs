@@ -68,13 +68,7 @@ pub fn learn(
 }
 
 fn failed(e: &dyn std::fmt::Display) -> ProbeError {
-    ProbeError::Map {
-        map: "READERS",
-        reason: format!(
-            "a zerocopy datagram to ourselves over loopback did not come through ({e}); is lo up \
-             in this network namespace? ip link set lo up"
-        ),
-    }
+    ProbeError::Loopback(e.to_string())
 }
 
 struct Sample {

@@ -146,6 +146,15 @@ impl Live {
                 sink(Event { ts: now(), what: What::Process(facts.clone()) });
             }
         }
+        // With the last process its namespaces are out of sight; what was seen there stands.
+        if !self.all_ended() {
+            self.look_for_sniffers(sink);
+        }
+        self.give_back(sink);
+        self.tell_losses(sink);
+    }
+
+    fn look_for_sniffers(&mut self, sink: &mut impl FnMut(Event)) {
         let hints: Vec<u32> = self.watched.keys().copied().collect();
         let known = self.sniffers.as_ref().map_or(&[][..], |(list, _)| list);
         let seen = packet::sniffers(&self.namespaces, &hints, known);
@@ -154,8 +163,6 @@ impl Live {
             sink(Event { ts: now(), what: What::Sniffers { list, unreadable } });
             self.sniffers = Some(seen);
         }
-        self.give_back(sink);
-        self.tell_losses(sink);
     }
 
     /// Reads the counters of sockets that were closed a while ago, and frees their entries.

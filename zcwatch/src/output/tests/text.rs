@@ -250,6 +250,7 @@ zcwatch report: sender (pid 10), 0.1 s, Linux 6.18.1, hooks: cgroup, iter, tp_bt
     250 000 sends   5 000 000 000 B   copied 250 000   reported zero-copy 0   release p50 20 µs p99 20 µs   unread 0
     local_delivery             1 000   delivered on this host
   events lost 747 000 · events and counters differ: the counts shown are the counters' (exact); causes, sizes and latencies are of the events that were seen
+  → watch with a larger event buffer: --ring-size 67108864
   the table of sockets was full 1 times: some sockets are in no number here
   the kernel skipped 2 runs of zcwatch's probes: up to as many sends, completions or packets were not seen
   the ways of 7 sends could not be kept: their cause is unknown
@@ -267,6 +268,7 @@ X 250000 of 250000 completed sends copied (100 %); of the 1000 whose way was see
     250 000 sends   5 000 000 000 B   copied 250 000   reported zero-copy 0   release p50 20 us p99 20 us   unread 0
     local_delivery             1 000   delivered on this host
   events lost 747 000 - events and counters differ: the counts shown are the counters' (exact); causes, sizes and latencies are of the events that were seen
+  -> watch with a larger event buffer: --ring-size 67108864
   the table of sockets was full 1 times: some sockets are in no number here
   the kernel skipped 2 runs of zcwatch's probes: up to as many sends, completions or packets were not seen
   the ways of 7 sends could not be kept: their cause is unknown
