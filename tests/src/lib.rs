@@ -1,11 +1,13 @@
 //! What the scenarios are made with: the workload as a child process (here), zcwatch as another
 //! ([`zcwatch`]), what it printed ([`report`]), and what that must be ([`expect`]).
 
+pub mod confine;
 pub mod cpu;
 pub mod expect;
 pub mod kernel;
 pub mod report;
 pub mod scenario;
+pub mod traces;
 pub mod uring;
 pub mod zcwatch;
 

@@ -25,8 +25,8 @@ struct Offsets {
     tail: u32,
     ring_mask: u32,
     ring_entries: u32,
-    fifth: u32,
-    sixth: u32,
+    flags_or_overflow: u32,
+    dropped_or_cqes: u32,
     array_or_flags: u32,
     reserved: u32,
     user_addr: u64,
@@ -55,8 +55,10 @@ struct Sqe {
     off: u64,
     addr: u64,
     len: u32,
-    rest: [u32; 7],
+    rest: [u32; 9],
 }
+
+const _: () = assert!(size_of::<Params>() == 120 && size_of::<Sqe>() == 64);
 
 /// A mapping of the ring's.
 struct Mapped {
@@ -111,7 +113,7 @@ impl Uring {
         // SAFETY: the kernel has just given us this descriptor, and nobody else has it.
         let ring = unsafe { OwnedFd::from_raw_fd(fd as i32) };
         // The completions are the later part; a completion has 16 bytes.
-        let len = params.cq.fifth + params.cq_entries * 16;
+        let len = params.cq.dropped_or_cqes + params.cq_entries * 16;
         let array = params.sq.array_or_flags + params.sq_entries * 4;
         let rings = Mapped::new(&ring, len.max(array) as usize, 0)?;
         let sqes = Mapped::new(&ring, params.sq_entries as usize * size_of::<Sqe>(), OFF_SQES)?;
@@ -163,7 +165,7 @@ impl Uring {
         ensure!(at != self.rings.word(cq.tail).load(Ordering::Acquire), "no completion");
         let slot = at & self.rings.word(cq.ring_mask).load(Ordering::Relaxed);
         // `struct io_uring_cqe`: user_data in eight bytes, the result, the flags.
-        let cqe = cq.fifth + slot * 16;
+        let cqe = cq.dropped_or_cqes + slot * 16;
         let result = self.rings.word(cqe + 8).load(Ordering::Relaxed).cast_signed();
         let flags = self.rings.word(cqe + 12).load(Ordering::Relaxed);
         head.store(at.wrapping_add(1), Ordering::Release);

@@ -1,36 +1,29 @@
-//! What a user, a host or bad luck can do to zcwatch, and the demos that show it at its best.
-//! Needs root.
+//! Bad input and bad days: each ends in one sentence and the right exit code, with what was seen
+//! printed and nothing left behind. Needs root.
 
-mod demos;
-mod foreign;
 mod input;
-mod losses;
+mod leftovers;
+mod names;
 mod privileges;
-mod signals;
+mod surroundings;
+mod too_small;
 
-use std::{net::SocketAddr, sync::Arc};
+use zcwatch_tests::zcwatch::Ended;
 
-use anyhow::Result;
-use zcwatch::lab::{Family, Layout, TcpSink, Topology};
-use zcwatch_tests::{Workload, scenario::workload};
-
-/// A workload over loopback that waits for its first step.
-struct Sender {
-    workload: Workload,
-    _sink: TcpSink,
-    _path: Arc<Topology>,
+/// It ended with this code, printed no results, and said one sentence with all these words.
+#[track_caller]
+fn assert_refused(ended: &Ended, code: i32, words: &[&str]) {
+    assert_eq!(ended.code(), Some(code), "{ended:?}");
+    assert_eq!(ended.stdout, "", "results of a refusal");
+    assert_sentence(&ended.stderr, words);
 }
 
-impl Sender {
-    fn new(arguments: &str) -> Result<Self> {
-        let path = Arc::new(Topology::new(Layout::Loopback)?);
-        let sink = path.tcp_sink(Family::V4)?;
-        let to: SocketAddr = sink.address();
-        let workload = workload(path.client(), &format!("send --to {to} {arguments}"))?;
-        Ok(Self { workload, _sink: sink, _path: path })
-    }
-
-    fn pid(&self) -> u32 {
-        self.workload.pid()
+/// One line, signed, with all these words.
+#[track_caller]
+fn assert_sentence(stderr: &str, words: &[&str]) {
+    assert!(stderr.starts_with("zcwatch: "), "{stderr:?}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr:?}");
+    for word in words {
+        assert!(stderr.contains(word), "{word:?} is not in {stderr:?}");
     }
 }

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use serde_json::Value;
-use zcwatch::lab::{Family, Feature, Layout, TcpSink, Topology, UdpSink, set_feature};
+use zcwatch::lab::{Family, Feature, Layout, Sniffer, TcpSink, Topology, UdpSink, set_feature};
 use zcwatch_tests::{
     cpu::OneCpu,
     expect::Expected,
     report::Report,
     scenario::{watch, workload},
+    zcwatch::Zcwatch,
 };
 
 use super::assert_findings;
@@ -79,6 +80,32 @@ fn a_packet_socket_on_the_sending_device_is_named() -> Result<()> {
         assert_eq!(finding["remedies"][0], format!("kill {}", sniffer.pid()));
         assert_eq!(finding["certainty"], "measured");
         sniffer.finish()?;
+    }
+    Ok(())
+}
+
+/// Its holder is in another namespace, so that none is left in the sender's when that has ended.
+#[test]
+fn a_packet_socket_of_a_process_elsewhere_is_named() -> Result<()> {
+    let place = Place::new(Layout::VethXdp)?;
+    let _sniffer = Sniffer::open(place.path.client(), Some("client0"))?;
+    for ends in [false, true] {
+        println!("the sender ends: {ends}");
+        let mut sender = workload(place.path.client(), &place.tcp(16 << 10))?;
+        let mut zcwatch = Zcwatch::watch(&[sender.pid()])?;
+        sender.step()?;
+        sender.truth()?;
+        let report = if ends {
+            sender.finish()?;
+            zcwatch.wait()?.report()?
+        } else {
+            zcwatch.interrupt()?
+        };
+        let finding = report.finding("copied/tap_tx")?;
+        let who = format!("(pid {})", std::process::id());
+        assert!(finding["sentence"].as_str().is_some_and(|s| s.contains(&who)), "{finding:#}");
+        assert_eq!(finding["remedies"][0], format!("kill {}", std::process::id()), "{finding:#}");
+        assert_eq!(finding["certainty"], "measured");
     }
     Ok(())
 }

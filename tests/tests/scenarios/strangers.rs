@@ -107,7 +107,10 @@ fn agree(row: &Value, told: &[Value], pid: u32) {
     assert_eq!(row["pid"], pid);
     assert_eq!(row["pids"], json!(pids));
     assert!(row["comm"].as_str().is_some_and(|comm| comm.starts_with("python3")), "{row:#}");
-    assert_eq!((&row["unread"], &row["misled"], &row["in_flight"]), (&json!(0), &json!(0), &json!(0)));
+    assert_eq!(
+        (&row["unread"], &row["misled"], &row["in_flight"]),
+        (&json!(0), &json!(0), &json!(0))
+    );
 }
 
 #[test]
