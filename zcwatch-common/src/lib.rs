@@ -37,6 +37,14 @@ pub mod kind {
     pub const SOCKET: u32 = 7;
     /// [`Header`] only: a socket was closed.
     pub const CLOSED: u32 = 8;
+    /// [`crate::Send`]: MSG_ZEROCOPY on a socket without SO_ZEROCOPY.
+    pub const IGNORED: u32 = 9;
+    /// [`crate::Task`]: a followed process was made by a watched one.
+    pub const FORKED: u32 = 10;
+    /// [`crate::Task`]: a watched process became another program.
+    pub const EXECUTED: u32 = 11;
+    /// [`crate::Task`]: a watched process ended.
+    pub const EXITED: u32 = 12;
 }
 
 /// Places on the packet path where a uarg's zerocopy bit is looked at, in order.
@@ -47,6 +55,19 @@ pub mod stage {
     pub const XMIT: u8 = 2;
     /// `netif_receive_skb`: taken in by a device of this host, before delivery.
     pub const RECEIVE: u8 = 4;
+}
+
+/// What else was noticed of a uarg's packets on one device: bits of [`Hop::intact`] beside those
+/// of [`stage`], set while its zerocopy bit was still 1.
+pub mod sign {
+    /// Queued while packet sockets heard what the device sends.
+    pub const HEARD_OUT: u8 = 8;
+    /// Received while packet sockets heard what the device receives.
+    pub const HEARD_IN: u8 = 16;
+    /// Queued as a GSO packet.
+    pub const GSO: u8 = 32;
+    /// Received on a device with a tc program at its ingress.
+    pub const FILTERED: u8 = 64;
 }
 
 /// What was noticed of a uarg on its way: [`Path::marks`].
@@ -61,6 +82,13 @@ pub mod mark {
     pub const HOPS_FULL: u32 = 8;
     /// The bit was 0 before the packet was seen for the first time.
     pub const COPIED_AT_SEND: u32 = 16;
+    /// Its sender asked for TX timestamps that bring the packet back (no OPT_TSONLY).
+    pub const TIMESTAMPED: u32 = 32;
+    /// An IPv6 datagram with extension headers.
+    pub const EXT_HEADERS: u32 = 64;
+    /// The lists of packet sockets can be read here: without [`crate::sign`]s of listeners there
+    /// were none.
+    pub const LISTS_READ: u32 = 128;
 }
 
 /// How the probes know something of a send: [`Send::notes`].
@@ -87,6 +115,13 @@ pub mod state {
     pub const OVERLAPPED: u32 = 16;
 }
 
+/// Sends of at least so many bytes count as large: from there on MSG_ZEROCOPY may pay
+/// (Documentation/networking/msg_zerocopy.rst: "over around 10 KB").
+pub const LARGE: i32 = 10_000;
+
+/// Levels of the cgroup v2 tree that a filter may name.
+pub const CGROUP_LEVELS: u32 = 16;
+
 /// Index into the per-CPU `STATS` array: what the probes could not do.
 pub mod stat {
     /// Records that found the ring buffer full.
@@ -102,8 +137,11 @@ pub mod stat {
     pub const UNPAIRED: u32 = 4;
     /// Devices that found their table full.
     pub const DEVICES_FULL: u32 = 5;
+    /// Watched processes that found their table full: their plain sends are not counted, or,
+    /// with `--follow`, they are not watched at all.
+    pub const PROCESSES_FULL: u32 = 6;
     /// How many there are.
-    pub const COUNT: u32 = 6;
+    pub const COUNT: u32 = 7;
 }
 
 macro_rules! shared {
@@ -181,11 +219,45 @@ shared! {
 }
 
 shared! {
+    /// What became of a process that is watched.
+    pub struct Task {
+        /// [`kind::FORKED`], [`kind::EXECUTED`] or [`kind::EXITED`]; its process is the one on
+        /// the CPU, for a fork the parent.
+        pub head: Header,
+        /// The process (tgid in the initial namespace).
+        pub tgid: u32,
+        /// Unused.
+        pub pad: u32,
+        /// Its name.
+        pub comm: [u8; 16],
+    }
+}
+
+shared! {
+    /// Sends of a watched process without MSG_ZEROCOPY: the value of `PLAIN`, keyed by tgid.
+    /// What io_uring and 32-bit tasks send is not in it: their flags are not known.
+    pub struct Plain {
+        /// Sends.
+        pub sends: u64,
+        /// Their bytes.
+        pub bytes: u64,
+        /// Sends of at least [`LARGE`] bytes.
+        pub large: u64,
+        /// Their bytes.
+        pub large_bytes: u64,
+        /// The descriptor of the last large one; -1 if unknown.
+        pub fd: i32,
+        /// Unused.
+        pub pad: u32,
+    }
+}
+
+shared! {
     /// A device on a uarg's way.
     pub struct Hop {
         /// [`Device::index`]; 0 is an empty place.
         pub device: u16,
-        /// Bits of [`stage`] at which the zerocopy bit was still 1.
+        /// Bits of [`stage`] at which the zerocopy bit was still 1, and bits of [`sign`].
         pub intact: u8,
         /// Bits of [`stage`] at which it was 0.
         pub copied: u8,
@@ -245,6 +317,10 @@ shared! {
         pub peer_xdp: u32,
         /// `dev->flags` (IFF_*).
         pub flags: u32,
+        /// Do packet sockets hear what it sends? 1: some do; 0: none; 2: cannot be read here.
+        pub heard: u32,
+        /// Unused.
+        pub pad: u32,
         /// Name, NUL-padded.
         pub name: [u8; 16],
         /// `rtnl_link_ops->kind`, NUL-padded; empty for hardware and loopback.
@@ -311,8 +387,19 @@ shared! {
         pub ignored: u64,
         /// Their bytes.
         pub ignored_bytes: u64,
-        /// Zerocopy sends of io_uring, which take no id.
-        pub io_uring: u64,
+        /// Sends without MSG_ZEROCOPY.
+        pub plain: u64,
+        /// Their bytes.
+        pub plain_bytes: u64,
+        /// Sends without the flag since the last with it.
+        pub plain_run: u64,
+        /// Packets that were queued with their whole payload in the linear head, though sent with
+        /// zerocopy, as far as can be told.
+        pub pulled: u64,
+        /// The device where that was seen ([`Device::index`]); 0: none.
+        pub pulled_device: u32,
+        /// Smoothed round-trip time of a TCP connection, µs, as last seen; 0: unknown.
+        pub srtt_us: u32,
         /// Ids of merged pieces, by their own bit: not copied, copied.
         pub pieces: [u64; 2],
         /// Ids of notifications that were read, by the notification's bit.
@@ -353,6 +440,12 @@ shared! {
         pub queued: u32,
         /// 1: the queue was longer than the probe walks.
         pub truncated: u32,
+        /// Smoothed round-trip time of a TCP connection, µs; 0: unknown.
+        pub srtt_us: u32,
+        /// `net.core.optmem_max` of the socket's namespace, bytes; 0: unknown.
+        pub optmem_max: u32,
+        /// RLIMIT_MEMLOCK of the holder, bytes.
+        pub memlock_limit: u64,
     }
 }
 

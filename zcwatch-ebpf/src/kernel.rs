@@ -5,7 +5,7 @@ use aya_ebpf::{
     Global,
     helpers::{
         bpf_probe_read_kernel,
-        generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
+        generated::{bpf_get_current_task_btf, bpf_probe_read_kernel_str, bpf_task_pt_regs},
     },
 };
 use zcwatch_common::ABSENT;
@@ -38,6 +38,20 @@ pub unsafe fn field<T>(base: Ptr, off: &Global<u32>) -> T {
 pub fn peek<T>(addr: u64) -> Option<T> {
     // SAFETY: bpf_probe_read_kernel checks the address, and fails instead of faulting.
     unsafe { bpf_probe_read_kernel(addr as *const T) }.ok()
+}
+
+/// A name of up to 15 bytes, NUL-padded.
+///
+/// # Safety
+/// `to` points to sixteen writable bytes.
+#[inline(always)]
+pub unsafe fn peek_name(addr: u64, to: *mut [u8; 16]) {
+    // SAFETY: as promised by the caller; the helper checks the address, stops at the NUL, and
+    // leaves the rest, which was cleared.
+    unsafe {
+        *to = [0; 16];
+        bpf_probe_read_kernel_str(to.cast(), 16, addr as *const _);
+    }
 }
 
 #[inline(always)]

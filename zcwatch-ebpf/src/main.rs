@@ -12,6 +12,7 @@
 //! | `consumed` | `consume_skb` | a merged piece, or a notification that was read |
 //! | `tcp_closed`, `sock_released` | `tcp_destroy_sock`, `cgroup/sock_release` | the end of a socket |
 //! | `held_sockets` | `iter/task_file` | sockets that were there before |
+//! | `task_forked`, `task_executed`, `task_exited` | `sched_process_fork`, `_exec`, `_exit` | who is watched |
 //! | `ring_submit` | `io_uring_submit_req` | zerocopy requests of io_uring |
 #![no_std]
 #![no_main]
@@ -22,6 +23,7 @@
 mod atomic;
 mod close;
 mod complete;
+mod filter;
 mod kernel;
 mod layout;
 mod maps;

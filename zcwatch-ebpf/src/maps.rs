@@ -1,18 +1,30 @@
 //! The maps, and what is written to them from more than one program.
 
 use aya_ebpf::{
-    bindings::BPF_RB_NO_WAKEUP,
+    bindings::{BPF_F_NO_PREALLOC, BPF_RB_NO_WAKEUP},
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use zcwatch_common::{Device, Header, RingKey, Socket, stat};
+use zcwatch_common::{Device, Header, Plain, RingKey, Socket, stat};
 
 use crate::atomic::add;
 
 /// Processes that are watched (tgid in the initial namespace).
 #[map]
-pub static PIDS: HashMap<u32, u8> = HashMap::with_max_entries(4096, 0);
+pub static PIDS: HashMap<u32, u8> = HashMap::with_max_entries(32768, BPF_F_NO_PREALLOC);
+
+/// Names of processes that are watched, NUL-padded.
+#[map]
+pub static COMMS: HashMap<[u8; 16], u8> = HashMap::with_max_entries(64, 0);
+
+/// Ids of cgroups whose processes are watched, with those below.
+#[map]
+pub static CGROUPS: HashMap<u64, u8> = HashMap::with_max_entries(64, 0);
+
+/// What watched processes send without MSG_ZEROCOPY.
+#[map]
+pub static PLAIN: HashMap<u32, Plain> = HashMap::with_max_entries(8192, BPF_F_NO_PREALLOC);
 
 /// Watched sockets by cookie.
 #[map]
@@ -92,11 +104,6 @@ pub fn count(which: u32) {
 #[inline(always)]
 pub fn tgid() -> u32 {
     (bpf_get_current_pid_tgid() >> 32) as u32
-}
-
-#[inline(always)]
-pub fn watched(tgid: u32) -> bool {
-    PIDS.get_ptr(tgid).is_some()
 }
 
 #[inline(always)]

@@ -2,16 +2,33 @@
 //! tracepoint. These programs run for every packet of the host, so the first branches leave.
 
 use aya_ebpf::{
-    bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns, macros::btf_tracepoint,
+    bindings::{BPF_NOEXIST, BPF_RB_NO_WAKEUP},
+    helpers::bpf_ktime_get_ns,
+    macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use zcwatch_common::{Device, Header, Hop, MAX_HOPS, Path, kind, mark, stage, stat};
+use zcwatch_common::{Device, Header, Hop, MAX_HOPS, Path, kind, mark, sign, stage, stat};
 
-use crate::{atomic::word, kernel::*, layout::*, maps::*, socket};
+use crate::{
+    atomic::{add, word},
+    filter::watched,
+    kernel::*,
+    layout::*,
+    maps::*,
+    socket,
+};
 
 const ZEROCOPY_ENABLE: u8 = 1;
 const NETIF_F_SG: u64 = 1;
 const IPPROTO_UDP: u16 = 17;
+const IPPROTO_FRAGMENT: u8 = 44;
+/// `SOF_TIMESTAMPING_OPT_TSONLY` and `SOF_TIMESTAMPING_TX_ACK`, all versions.
+const TSONLY: u32 = 1 << 11;
+const TX_ACK: u32 = 1 << 9;
+/// `SKBTX_HW_TSTAMP`, `SKBTX_SW_TSTAMP` and `SKBTX_SCHED_TSTAMP`, all versions.
+const TX_TIMESTAMP: u8 = 1 | 2 | 64;
+/// More than all headers of a packet together: what is longer has payload.
+const HEADERS: u32 = 192;
 
 /// `net_dev_queue(skb)`, at the top of `__dev_queue_xmit`.
 #[btf_tracepoint(function = "net_dev_queue")]
@@ -51,17 +68,51 @@ unsafe fn outbound(skb: Ptr, stage: u8) -> i32 {
     // SAFETY: as promised by the caller.
     unsafe {
         let sk = field::<Ptr>(skb, &SKB_SK);
+        let linear = field::<u32>(skb, &SKB_DATA_LEN) == 0;
         if sk.is_null() {
             // Forwarded: nothing to see in a linear packet.
-            if field::<u32>(skb, &SKB_DATA_LEN) == 0 {
+            if linear {
                 return 0;
             }
         } else if !zerocopy_set(sk) {
             return 0;
+        } else if linear && stage == stage::QUEUE {
+            pulled(skb, sk);
         }
         look(skb, sk, stage);
     }
     0
+}
+
+/// A packet that is linear when it is queued, and should not be. The payload of TCP is never in
+/// the head, unless something on the way pulled it there (a tc program, netfilter); a datagram's
+/// is, where it was sent without zerocopy or copied at send, so there a tc program must be present.
+///
+/// # Safety
+/// `skb` is a struct sk_buff, `sk` its socket.
+#[inline(always)]
+unsafe fn pulled(skb: Ptr, sk: Ptr) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        if field::<u32>(skb, &SKB_LEN) <= HEADERS {
+            return;
+        }
+        let Some(entry) = socket::lookup(cookie_of(sk)) else { return };
+        let dev = field::<Ptr>(skb, &SKB_DEV);
+        let filtered = known(&DEV_TCX_EGRESS) && !field::<Ptr>(dev, &DEV_TCX_EGRESS).is_null();
+        if (*entry).protocol == IPPROTO_UDP {
+            if !filtered {
+                return;
+            }
+            let shinfo = field::<u64>(skb, &SKB_HEAD) + field::<u32>(skb, &SKB_END) as u64;
+            let flags = peek::<u8>(shinfo + SHINFO_FLAGS.load() as u64).unwrap_or(0);
+            if flags & ZEROCOPY_ENABLE != 0 {
+                return; // copied at send
+            }
+        }
+        add(&raw mut (*entry).pulled, 1);
+        (*entry).pulled_device = device(dev);
+    }
 }
 
 /// # Safety
@@ -85,10 +136,16 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
         let intact = bits as u32 & UARG_ZEROCOPY_MASK.load() != 0;
 
         let trail = match PATHS.get_ptr_mut(uarg) {
-            Some(t) if (*t).id == id && (sk.is_null() || (*t).cookie == cookie_of(sk)) => t,
+            Some(t) if (*t).id == id && (sk.is_null() || (*t).cookie == cookie_of(sk)) => {
+                // Of a stream, the packet that ends a send asks for its timestamp.
+                if stage == stage::QUEUE && !sk.is_null() && timestamped(shinfo, sk) {
+                    word(&raw mut (*t).path.marks).set(mark::TIMESTAMPED);
+                }
+                t
+            }
             // A uarg begins where it is queued: one seen later only was sent before the watch.
             _ if stage != stage::QUEUE || sk.is_null() => return,
-            _ => match begin(uarg, id, intact, sk) {
+            _ => match begin(skb, shinfo, uarg, id, intact, sk) {
                 Some(t) => t,
                 None => return,
             },
@@ -105,12 +162,30 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
         if device == 0 {
             return;
         }
-        note(trail, device, stage, intact);
+        let mut signs = 0;
+        if intact {
+            if stage == stage::QUEUE {
+                if heard(dev) == HEARD {
+                    signs |= sign::HEARD_OUT;
+                }
+                if peek::<u16>(shinfo + SHINFO_GSO_SIZE.load() as u64).unwrap_or(0) != 0 {
+                    signs |= sign::GSO;
+                }
+            } else if stage == stage::RECEIVE {
+                if heard(dev) == HEARD {
+                    signs |= sign::HEARD_IN;
+                }
+                if known(&DEV_TCX_INGRESS) && !field::<Ptr>(dev, &DEV_TCX_INGRESS).is_null() {
+                    signs |= sign::FILTERED;
+                }
+            }
+        }
+        note(trail, device, stage | signs, intact);
 
         let mut marks = 0;
         if stage == stage::QUEUE
             && field::<u64>(dev, &DEV_FEATURES) & NETIF_F_SG == 0
-            && peek::<u16>(shinfo + SHINFO_GSO_SIZE.load() as u64).unwrap_or(0) != 0
+            && signs & sign::GSO != 0
         {
             marks |= mark::GSO_WITHOUT_SG;
         }
@@ -130,22 +205,29 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
 /// A uarg seen for the first time, in a packet of its own socket.
 ///
 /// # Safety
-/// `sk` is a struct sock.
+/// `skb` is a struct sk_buff, and `sk` its socket.
 #[inline(always)]
-unsafe fn begin(uarg: u64, id: u32, intact: bool, sk: Ptr) -> Option<*mut Trail> {
+unsafe fn begin(
+    skb: Ptr,
+    shinfo: u64,
+    uarg: u64,
+    id: u32,
+    intact: bool,
+    sk: Ptr,
+) -> Option<*mut Trail> {
     // SAFETY: as promised by the caller.
     unsafe {
         // A uarg of MSG_ZEROCOPY lives in the cb of an skb of the same socket; others
         // (io_uring, vhost) do not.
-        let skb = uarg - SKB_CB.load() as u64;
-        if peek::<u64>(skb + SKB_SK.load() as u64) != Some(sk as u64) {
+        let home = uarg - SKB_CB.load() as u64;
+        if peek::<u64>(home + SKB_SK.load() as u64) != Some(sk as u64) {
             return None;
         }
         let mut cookie = cookie_of(sk);
         let entry = match socket::lookup(cookie) {
             Some(entry) => entry,
             None => {
-                if !watched(tgid()) {
+                if !watched() {
                     return None;
                 }
                 // In softirq any task may be on the CPU: it must be in a send on this socket.
@@ -172,6 +254,15 @@ unsafe fn begin(uarg: u64, id: u32, intact: bool, sk: Ptr) -> Option<*mut Trail>
         if udp && peek::<u16>(uarg + UARG_LEN.load() as u64).unwrap_or(0) > 1 {
             marks |= mark::CORKED;
         }
+        if timestamped(shinfo, sk) {
+            marks |= mark::TIMESTAMPED;
+        }
+        if udp && !intact && extended(skb) {
+            marks |= mark::EXT_HEADERS;
+        }
+        if known(&NET_PTYPE_ALL) {
+            marks |= mark::LISTS_READ;
+        }
         let fresh = Trail {
             cookie,
             last_device: 0,
@@ -189,6 +280,65 @@ unsafe fn begin(uarg: u64, id: u32, intact: bool, sk: Ptr) -> Option<*mut Trail>
             return None;
         }
         PATHS.get_ptr_mut(uarg)
+    }
+}
+
+/// Does the sender want the packet back with its TX timestamp? Then it is cloned for the error
+/// queue, and the clone's pages are copied (`__skb_tstamp_tx`).
+///
+/// # Safety
+/// `sk` is a struct sock.
+#[inline(always)]
+unsafe fn timestamped(shinfo: u64, sk: Ptr) -> bool {
+    if !known(&SK_TSFLAGS) {
+        return false;
+    }
+    // SAFETY: as promised by the caller.
+    let (flags, protocol) =
+        unsafe { (field::<u32>(sk, &SK_TSFLAGS), field::<u16>(sk, &SK_PROTOCOL)) };
+    if flags == 0 || flags & TSONLY != 0 {
+        return false;
+    }
+    let asked = peek::<u8>(shinfo + SHINFO_TX_FLAGS.load() as u64).unwrap_or(0);
+    asked & TX_TIMESTAMP != 0 || (protocol != IPPROTO_UDP && flags & TX_ACK != 0)
+}
+
+/// Is it IPv6 with extension headers, fragments aside?
+///
+/// # Safety
+/// `skb` is a struct sk_buff with a network header.
+#[inline(always)]
+unsafe fn extended(skb: Ptr) -> bool {
+    // SAFETY: as promised by the caller.
+    let at =
+        unsafe { field::<u64>(skb, &SKB_HEAD) + field::<u16>(skb, &SKB_NETWORK_HEADER) as u64 };
+    let header = peek::<[u8; 7]>(at).unwrap_or([0; 7]);
+    header[0] >> 4 == 6 && header[6] != IPPROTO_UDP as u8 && header[6] != IPPROTO_FRAGMENT
+}
+
+const HEARD: u32 = 1;
+
+/// Do packet sockets hear what this device sends and receives? 1: some do; 0: none; 2: the list
+/// of those on all devices cannot be read here.
+///
+/// # Safety
+/// `dev` is a struct net_device.
+#[inline(always)]
+unsafe fn heard(dev: Ptr) -> u32 {
+    // SAFETY: as promised by the caller. An empty list points to itself.
+    unsafe {
+        if known(&DEV_PTYPE_ALL) {
+            let list = dev as u64 + DEV_PTYPE_ALL.load() as u64;
+            if field::<Ptr>(dev, &DEV_PTYPE_ALL) as u64 != list {
+                return HEARD;
+            }
+        }
+        if !known(&NET_PTYPE_ALL) {
+            return 2;
+        }
+        let net = field::<Ptr>(dev, &DEV_NET);
+        let list = net as u64 + NET_PTYPE_ALL.load() as u64;
+        (field::<Ptr>(net, &NET_PTYPE_ALL) as u64 != list) as u32
     }
 }
 
@@ -233,15 +383,19 @@ unsafe fn device(dev: Ptr) -> u32 {
         let netns = field::<u32>(field::<Ptr>(dev, &DEV_NET), &NET_INUM);
         let features = field::<u64>(dev, &DEV_FEATURES);
         let mtu = field::<u32>(dev, &DEV_MTU);
-        let link = link_kind(dev);
-        let peer_xdp = peer_xdp(dev, &link);
+        let heard = heard(dev);
         let mut index = 0;
         let old = DEVICES.get_ptr(dev as u64);
         if let Some(d) = old
             && (*d).ifindex == ifindex
             && (*d).netns == netns
         {
-            if (*d).features == features && (*d).mtu == mtu && (*d).peer_xdp == peer_xdp {
+            // The driver stays the device's while it lives.
+            if (*d).features == features
+                && (*d).mtu == mtu
+                && (*d).heard == heard
+                && (*d).peer_xdp == peer_xdp(dev, &raw const (*d).link)
+            {
                 return (*d).index;
             }
             index = (*d).index;
@@ -250,24 +404,31 @@ unsafe fn device(dev: Ptr) -> u32 {
             let Some(n) = DEVICE_COUNT.get_ptr_mut(0) else { return 0 };
             index = word(n).next() + 1;
         }
-        let fresh = Device {
-            head: Header { kind: kind::DEVICE, tgid: 0, ts: bpf_ktime_get_ns(), cookie: 0 },
-            index,
-            ifindex,
-            netns,
-            mtu,
-            features,
-            peer_xdp,
-            flags: field(dev, &DEV_FLAGS),
-            name: peek(dev as u64 + DEV_NAME.load() as u64).unwrap_or([0; 16]),
-            link,
+        // Written where it will be read: the stack has no room for it.
+        let Some(mut record) = EVENTS.reserve::<Device>(0) else {
+            count(stat::EVENTS_LOST);
+            return 0;
         };
+        let fresh = record.as_mut_ptr();
+        (*fresh).head = Header { kind: kind::DEVICE, tgid: 0, ts: bpf_ktime_get_ns(), cookie: 0 };
+        (*fresh).index = index;
+        (*fresh).ifindex = ifindex;
+        (*fresh).netns = netns;
+        (*fresh).mtu = mtu;
+        (*fresh).features = features;
+        (*fresh).flags = field(dev, &DEV_FLAGS);
+        (*fresh).heard = heard;
+        (*fresh).pad = 0;
+        peek_name(dev as u64 + DEV_NAME.load() as u64, &raw mut (*fresh).name);
+        link_kind(dev, &raw mut (*fresh).link);
+        (*fresh).peer_xdp = peer_xdp(dev, &raw const (*fresh).link);
         // Of two CPUs that see it first, one wins.
         let flag = if old.is_some() { 0 } else { BPF_NOEXIST as u64 };
-        if DEVICES.insert(dev as u64, &fresh, flag).is_ok() {
-            emit(fresh);
+        if DEVICES.insert(dev as u64, &*fresh, flag).is_ok() {
+            record.submit(BPF_RB_NO_WAKEUP as u64);
             return index;
         }
+        record.discard(BPF_RB_NO_WAKEUP as u64);
         match DEVICES.get_ptr(dev as u64) {
             Some(d) => (*d).index,
             None => {
@@ -278,36 +439,33 @@ unsafe fn device(dev: Ptr) -> u32 {
     }
 }
 
+/// The driver's name for such devices, NUL-padded; empty for hardware and loopback.
+///
 /// # Safety
-/// As [`device`].
+/// As [`device`]; `to` points to sixteen bytes.
 #[inline(always)]
-unsafe fn link_kind(dev: Ptr) -> [u8; 16] {
+unsafe fn link_kind(dev: Ptr, to: *mut [u8; 16]) {
     // SAFETY: as promised by the caller.
-    let ops = unsafe { field::<u64>(dev, &DEV_LINK_OPS) };
-    if ops == 0 {
-        return [0; 16];
-    }
-    let Some(name) = peek::<u64>(ops + LINK_OPS_KIND.load() as u64) else { return [0; 16] };
-    let mut kind = peek::<[u8; 16]>(name).unwrap_or([0; 16]);
-    let mut ended = false;
-    let mut i = 0;
-    while i < 16 {
-        ended |= kind[i] == 0;
-        if ended {
-            kind[i] = 0;
+    unsafe {
+        *to = [0; 16];
+        let ops = field::<u64>(dev, &DEV_LINK_OPS);
+        if ops == 0 {
+            return;
         }
-        i += 1;
+        let Some(name) = peek::<u64>(ops + LINK_OPS_KIND.load() as u64) else { return };
+        peek_name(name, to);
     }
-    kind
 }
 
 /// 1: a veth whose peer runs native XDP; 0: not so; 2: this kernel's veth cannot be read.
 ///
 /// # Safety
-/// As [`device`].
+/// As [`device`]; `link` points to its kind.
 #[inline(always)]
-unsafe fn peer_xdp(dev: Ptr, link: &[u8; 16]) -> u32 {
-    if link[0] != b'v' || link[1] != b'e' || link[2] != b't' || link[3] != b'h' || link[4] != 0 {
+unsafe fn peer_xdp(dev: Ptr, link: *const [u8; 16]) -> u32 {
+    // SAFETY: as promised by the caller; five bytes of sixteen.
+    let start = unsafe { core::ptr::read_volatile(link.cast::<[u8; 5]>()) };
+    if start != *b"veth\0" {
         return 0;
     }
     if !known(&VETH_PEER) || !known(&VETH_XDP_PROG) {

@@ -3,7 +3,7 @@
 use aya_ebpf::{bindings::BPF_NOEXIST, macros::btf_tracepoint, programs::BtfTracePointContext};
 use zcwatch_common::RingKey;
 
-use crate::{atomic::add, kernel::*, layout::*, maps::*};
+use crate::{atomic::add, filter::watched, kernel::*, layout::*, maps::*};
 
 /// `IORING_OP_SEND_ZC` and `IORING_OP_SENDMSG_ZC` (6.0, 6.1 and later).
 const SEND_ZC: u8 = 47;
@@ -18,10 +18,10 @@ pub fn ring_submit(ctx: BtfTracePointContext) -> i32 {
     if opcode != SEND_ZC && opcode != SENDMSG_ZC {
         return 0;
     }
-    let tgid = tgid();
-    if !watched(tgid) {
+    if !watched() {
         return 0;
     }
+    let tgid = tgid();
     // SAFETY: as above.
     let key = RingKey { tgid, fd: unsafe { field::<i32>(req, &KIOCB_FD) } };
     let _ = IO_URING.insert(key, 0, BPF_NOEXIST as u64);

@@ -1,14 +1,16 @@
 //! Sends: the entry of a TCP send under its lock, and the return of every send.
 
 use aya_ebpf::{
+    bindings::BPF_NOEXIST,
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use zcwatch_common::{Failed, MSG_ZEROCOPY, Send, Socket, kind, note, stat, state};
+use zcwatch_common::{Failed, LARGE, MSG_ZEROCOPY, Plain, Send, Socket, kind, note, stat, state};
 
 use crate::{
     atomic::{add, word},
+    filter::watched,
     kernel::*,
     layout::*,
     maps::*,
@@ -41,7 +43,7 @@ pub fn tcp_entry(ctx: BtfTracePointContext) -> i32 {
         let id = field::<u32>(sk, &SK_ZCKEY).wrapping_sub(1);
         let mut cookie = cookie_of(sk);
         if socket::lookup(cookie).is_none() {
-            if !watched(tgid()) {
+            if !watched() {
                 return 0;
             }
             let Some((fresh, _)) = socket::register(sk, current(), Some(id)) else { return 0 };
@@ -70,7 +72,8 @@ pub fn send_return(ctx: BtfTracePointContext) -> i32 {
     let ret: i32 = ctx.arg(1);
     let cookie = cookie_of(sk);
     let mut entry = socket::lookup(cookie);
-    if (entry.is_none() && !watched(tgid())) || ended() {
+    let ours = entry.is_some() || watched();
+    if !ours || ended() {
         return 0;
     }
     let thread = bpf_get_current_pid_tgid();
@@ -87,9 +90,14 @@ pub fn send_return(ctx: BtfTracePointContext) -> i32 {
         (Call::Send { fd, .. }, Some(open)) => (fd, open.flags),
         (_, Some(open)) => (-1, open.flags),
         (Call::Send { fd, flags }, None) => (fd, flags),
-        (Call::Other | Call::Hidden, None) => return 0,
+        // write, sendfile…: without flags.
+        (Call::Other, None) => (-1, 0),
+        (Call::Hidden, None) => return 0,
     };
     if flags & MSG_ZEROCOPY == 0 {
+        if ret > 0 && socket::is_inet(sk) {
+            plain(entry, ret, fd);
+        }
         return 0;
     }
     if entry.is_none() {
@@ -113,6 +121,42 @@ pub fn send_return(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// Counts a send without the flag: on its socket, where that is watched, and for its process.
+#[inline(always)]
+fn plain(entry: Option<*mut Socket>, bytes: i32, fd: i32) {
+    if let Some(entry) = entry {
+        // SAFETY: a live map value.
+        unsafe {
+            add(&raw mut (*entry).plain, 1);
+            add(&raw mut (*entry).plain_bytes, bytes as u64);
+            add(&raw mut (*entry).plain_run, 1);
+        }
+        return;
+    }
+    let tgid = tgid();
+    let mut all = PLAIN.get_ptr_mut(tgid);
+    if all.is_none() {
+        let none = Plain { sends: 0, bytes: 0, large: 0, large_bytes: 0, fd: -1, pad: 0 };
+        // Of two threads one wins, and both add.
+        let _ = PLAIN.insert(tgid, none, BPF_NOEXIST as u64);
+        all = PLAIN.get_ptr_mut(tgid);
+    }
+    let Some(all) = all else {
+        count(stat::PROCESSES_FULL);
+        return;
+    };
+    // SAFETY: a live map value.
+    unsafe {
+        add(&raw mut (*all).sends, 1);
+        add(&raw mut (*all).bytes, bytes as u64);
+        if bytes >= LARGE {
+            add(&raw mut (*all).large, 1);
+            add(&raw mut (*all).large_bytes, bytes as u64);
+            (*all).fd = fd;
+        }
+    }
+}
+
 struct Return {
     ret: i32,
     fd: i32,
@@ -128,10 +172,12 @@ unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
     // SAFETY: as promised by the caller.
     unsafe {
         let tcp = (*entry).protocol == 6;
+        (*entry).plain_run = 0;
         if !zerocopy_set(sk) {
             if seen.ret > 0 {
                 add(&raw mut (*entry).ignored, 1);
                 add(&raw mut (*entry).ignored_bytes, seen.ret as u64);
+                emit_send(kind::IGNORED, sk, 0, 0, seen);
             }
             return;
         }
@@ -163,7 +209,7 @@ unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
             if (*entry).remote_port == 0 || (*entry).local_port == 0 {
                 socket::refresh(entry, sk, current());
             }
-            emit_send(sk, id, notes, seen);
+            emit_send(kind::SEND, sk, id, notes, seen);
         } else if seen.ret < 0 {
             // A datagram that failed below the socket keeps its id (a full queue, a firewall).
             // Where sends overlap, the key tells of others too, and says nothing of this one.
@@ -171,7 +217,7 @@ unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
             if !tcp && alone && key.wrapping_sub(last) == 1 {
                 socket::raise_key(&raw mut (*entry).key, key);
                 add(&raw mut (*entry).with_error, 1);
-                emit_send(sk, id, notes | note::KEPT_ID, seen);
+                emit_send(kind::SEND, sk, id, notes | note::KEPT_ID, seen);
                 return;
             }
             socket::refresh(entry, sk, current());
@@ -181,9 +227,9 @@ unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
 }
 
 #[inline(always)]
-fn emit_send(sk: Ptr, id: u32, notes: u32, seen: &Return) {
+fn emit_send(kind: u32, sk: Ptr, id: u32, notes: u32, seen: &Return) {
     emit(Send {
-        head: header(kind::SEND, cookie_of(sk)),
+        head: header(kind, cookie_of(sk)),
         entry_ns: match seen.call {
             Some(open) => open.entry_ns,
             None => 0,

@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use zcwatch_common::{ABSENT, Held, Socket, kind, stat, state};
 
-use crate::{atomic::word, kernel::*, layout::*, maps::*};
+use crate::{atomic::word, filter::watched_holder, kernel::*, layout::*, maps::*};
 
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
@@ -140,11 +140,7 @@ unsafe fn describe(entry: *mut Socket, sk: Ptr, task: Ptr) {
         e.tgid = field(task, &TASK_TGID);
         e.family = field(sk, &SK_FAMILY);
         e.protocol = field(sk, &SK_PROTOCOL);
-        let net = field::<Ptr>(sk, &SK_NET);
-        e.netns = field(net, &NET_INUM);
-        if known(&NET_OPTMEM_MAX) {
-            e.optmem_max = field(net, &NET_OPTMEM_MAX);
-        }
+        e.netns = field(field::<Ptr>(sk, &SK_NET), &NET_INUM);
         let socket = field::<Ptr>(sk, &SK_SOCKET);
         let file = field::<Ptr>(socket, &SOCKET_FILE);
         let inode = field::<Ptr>(file, &FILE_INODE);
@@ -172,6 +168,9 @@ pub unsafe fn refresh(entry: *mut Socket, sk: Ptr, task: Ptr) {
     unsafe {
         let e = &mut *entry;
         e.omem = field(sk, &SK_OMEM);
+        if known(&NET_OPTMEM_MAX) {
+            e.optmem_max = field(field::<Ptr>(sk, &SK_NET), &NET_OPTMEM_MAX);
+        }
         e.local_port = field(sk, &SK_NUM);
         e.remote_port = u16::from_be(field(sk, &SK_DPORT));
         if e.family == AF_INET {
@@ -185,6 +184,18 @@ pub unsafe fn refresh(entry: *mut Socket, sk: Ptr, task: Ptr) {
         e.locked_pages = field(user, &USER_LOCKED_VM);
         e.memlock_limit = field(field::<Ptr>(task, &TASK_SIGNAL), &SIGNAL_MEMLOCK);
     }
+}
+
+/// A TCP connection's smoothed round-trip time, µs; 0: none.
+#[inline(always)]
+pub fn srtt_us(sk: Ptr) -> u32 {
+    // SAFETY: sk is a struct sock.
+    let tcp = unsafe { field::<u16>(sk, &SK_PROTOCOL) } == IPPROTO_TCP;
+    if !tcp || !known(&TCP_SRTT) {
+        return 0;
+    }
+    // tcp_sock begins with its sock; the kernel keeps eight times the time.
+    peek::<u32>(sk as u64 + TCP_SRTT.load() as u64).unwrap_or(0) >> 3
 }
 
 #[inline(always)]
@@ -228,8 +239,8 @@ struct Meta {
     seq: *mut core::ffi::c_void,
 }
 
-/// Sockets that watched processes hold: enters those that are not in the table, and writes one
-/// [`Held`] each.
+/// Sockets that processes hold: enters those of watched processes that are not in the table, and
+/// writes one [`Held`] for each that is, whoever holds it.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
 fn held_sockets(ctx: *const core::ffi::c_void) -> i32 {
@@ -242,9 +253,6 @@ fn held_sockets(ctx: *const core::ffi::c_void) -> i32 {
             return 0;
         }
         let tgid = field::<u32>(task, &TASK_TGID);
-        if !watched(tgid) {
-            return 0;
-        }
         let socket = bpf_sock_from_file(file as *mut _) as Ptr;
         if socket.is_null() {
             return 0;
@@ -257,7 +265,7 @@ fn held_sockets(ctx: *const core::ffi::c_void) -> i32 {
         let entry = match lookup(cookie) {
             Some(entry) => entry,
             None => {
-                if !zerocopy_set(sk) {
+                if !zerocopy_set(sk) || !watched_holder(task, tgid) {
                     return 0;
                 }
                 let Some((fresh, entry)) = register(sk, task, None) else { return 0 };
@@ -276,7 +284,13 @@ fn held_sockets(ctx: *const core::ffi::c_void) -> i32 {
             reads: (*entry).reads,
             queued: 0,
             truncated: 0,
+            srtt_us: srtt_us(sk),
+            optmem_max: 0,
+            memlock_limit: field(field::<Ptr>(task, &TASK_SIGNAL), &SIGNAL_MEMLOCK),
         };
+        if known(&NET_OPTMEM_MAX) {
+            row.optmem_max = field(field::<Ptr>(sk, &SK_NET), &NET_OPTMEM_MAX);
+        }
         walk_queue(sk, entry, &mut row);
         let seq = (*(*ctx).meta).seq;
         bpf_seq_write(seq.cast(), (&raw const row).cast(), size_of::<Held>() as u32);

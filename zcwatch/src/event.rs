@@ -51,6 +51,8 @@ pub enum What {
     Send(Sent),
     /// A zerocopy send failed, and took no id.
     Failed(FailedSend),
+    /// MSG_ZEROCOPY on a socket without SO_ZEROCOPY: sent like any other, and never notified.
+    Ignored(IgnoredSend),
     /// A notification was queued; its range may already hold merged pieces.
     Started(Range),
     /// A completion was merged into a queued notification.
@@ -66,6 +68,17 @@ pub enum What {
     Device(DeviceFacts),
     /// A process that is watched, or holds something that matters.
     Process(ProcessFacts),
+    /// A network device, as its namespace tells of it.
+    Link(LinkChange),
+    /// Limits as they are now, where they changed.
+    Limits(Limits),
+    /// The processes behind tun and tap devices, as seen now, in all namespaces.
+    Tunnels {
+        /// All of them; one that is gone is not here.
+        list: Vec<Tunnel>,
+    },
+    /// What a process sent without MSG_ZEROCOPY on sockets that are not watched, up to now.
+    Plain(PlainSends),
     /// The packet sockets that take every packet, as seen now, in the namespaces asked about.
     Sniffers {
         /// All of them; one that is gone is not here.
@@ -208,6 +221,89 @@ pub struct FailedSend {
     pub memlock_limit: Option<u64>,
 }
 
+/// A send whose flag the kernel ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IgnoredSend {
+    /// Which socket.
+    pub socket: SocketId,
+    /// Bytes taken.
+    pub bytes: u32,
+    /// The process.
+    pub pid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// The descriptor.
+    pub fd: Option<i32>,
+}
+
+/// Sends without MSG_ZEROCOPY. Those of io_uring and of 32-bit tasks are not in it: their flags
+/// are not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlainSends {
+    /// The process.
+    pub pid: u32,
+    /// How many.
+    pub sends: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Those of at least [`zcwatch_common::LARGE`] bytes.
+    pub large: u64,
+    /// Their bytes.
+    pub large_bytes: u64,
+    /// The descriptor of the last large one.
+    pub fd: Option<i32>,
+}
+
+/// What became of a network device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkChange {
+    /// Inode number of its namespace.
+    pub netns: u32,
+    /// `ifindex` there.
+    pub ifindex: u32,
+    /// Its name now.
+    pub name: String,
+    /// It is gone.
+    pub removed: bool,
+    /// IFF_UP.
+    pub up: bool,
+    /// It has a carrier.
+    pub carrier: bool,
+    /// MTU, bytes; 0 if not told.
+    pub mtu: u32,
+}
+
+/// Limits that sends run into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "limit", rename_all = "snake_case")]
+pub enum Limits {
+    /// `net.core.optmem_max`, bytes.
+    Optmem {
+        /// Inode number of the namespace.
+        netns: u32,
+        /// Now.
+        max: u64,
+    },
+    /// RLIMIT_MEMLOCK (soft), bytes; `None`: unlimited.
+    Memlock {
+        /// The process.
+        pid: u32,
+        /// Now.
+        max: Option<u64>,
+    },
+}
+
+/// A process that holds the other end of a tun or tap device.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Tunnel {
+    /// The device's name, in the namespace of that process when it opened it.
+    pub device: String,
+    /// The process.
+    pub pid: u32,
+    /// Its name.
+    pub comm: String,
+}
+
 /// An inclusive range of ids with one copied bit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Range {
@@ -267,7 +363,7 @@ impl Stage {
 pub struct Hop {
     /// [`DeviceFacts::index`]; 0: no hop.
     pub device: u16,
-    /// [`Stage::bit`]s at which it was still 1.
+    /// [`Stage::bit`]s at which it was still 1, and bits of [`zcwatch_common::sign`].
     pub intact: u8,
     /// [`Stage::bit`]s at which it was 0.
     pub copied: u8,
@@ -313,6 +409,8 @@ pub struct DeviceFacts {
     pub loopback: bool,
     /// A veth whose peer runs native XDP; `None`: cannot be read.
     pub peer_xdp: Option<bool>,
+    /// Packet sockets hear what it sends; `None`: cannot be read.
+    pub heard: Option<bool>,
 }
 
 /// A process.
@@ -324,6 +422,8 @@ pub struct ProcessFacts {
     pub comm: String,
     /// It has ended.
     pub ended: bool,
+    /// The process that made it, where it was followed from there.
+    pub parent: Option<u32>,
 }
 
 /// The kernel's exact counters of one socket since it entered the watch.
@@ -363,6 +463,18 @@ pub struct Counters {
     pub before: u64,
     /// Notifications read.
     pub notifications_read: u64,
+    /// Sends without the flag.
+    pub plain: u64,
+    /// Their bytes.
+    pub plain_bytes: u64,
+    /// Sends without the flag since the last with it.
+    pub plain_run: u64,
+    /// Packets queued with their whole payload in the linear head, though sent with zerocopy.
+    pub pulled: u64,
+    /// The device where that was seen.
+    pub pulled_device: Option<u16>,
+    /// Smoothed round-trip time of a TCP connection, ns; `None`: unknown.
+    pub srtt: Option<u64>,
     /// Option memory in use, bytes.
     pub optmem_used: u32,
     /// Its limit, bytes.
@@ -388,6 +500,8 @@ pub struct Losses {
     pub events: u64,
     /// Sockets that found their table full, and are not in any number.
     pub sockets: u64,
+    /// Processes that found their table full: what they send is not in every number.
+    pub processes: u64,
     /// Uargs whose way could not be kept: their cause is unknown.
     pub paths: u64,
     /// Merged pieces whose notification was not found.

@@ -9,4 +9,5 @@ pub mod lab;
 pub mod output;
 pub mod probe;
 pub mod source;
+pub mod target;
 pub mod tracker;

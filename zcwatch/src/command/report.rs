@@ -1,7 +1,7 @@
 //! `zcwatch report`.
 
 use super::{Exit, session::Session};
-use crate::{cli, host::process, probe::Settings};
+use crate::{cli, host::process, probe::Settings, target::Target};
 
 pub(super) fn run(args: &cli::Report) -> anyhow::Result<Exit> {
     let mut pids = args.pids.clone();
@@ -11,7 +11,7 @@ pub(super) fn run(args: &cli::Report) -> anyhow::Result<Exit> {
         process::check(*pid)?;
     }
     let settings = Settings { ring_bytes: args.ring_size, ..Settings::default() };
-    let outcome = Session::begin(&pids, &settings)?.run(args.duration)?;
+    let outcome = Session::begin(&Target::of(&pids), &settings)?.run(args.duration)?;
     for p in outcome.snapshot.processes.values().filter(|p| p.ended) {
         eprintln!(
             "zcwatch: {} (pid {}) ended while it was watched",

@@ -11,14 +11,15 @@ use super::{Exit, print};
 use crate::{
     cli::Format,
     diagnosis::{Context, Finding, diagnose},
-    host::{caps::Capabilities, packet},
+    host::{caps::Capabilities, cgroup, packet},
     output::{
         json::{About, HookRow, Report, unseen},
         style::Style,
         text,
     },
-    probe::{ProbeError, Settings, hooks::Question},
+    probe::{Settings, attach::Filter, hooks::Question},
     source::{Live, live::now},
+    target::Target,
     tracker::{Snapshot, Tracker},
 };
 
@@ -45,18 +46,19 @@ pub(super) struct Outcome {
 
 impl Session {
     /// Attaches, and begins to watch.
-    pub(super) fn begin(pids: &[u32], settings: &Settings) -> Result<Self, ProbeError> {
+    pub(super) fn begin(target: &Target, settings: &Settings) -> anyhow::Result<Self> {
+        let settings = &Settings { filter: filter(target)?, ..settings.clone() };
         let mut live = Live::open(settings)?;
         let about = About {
             kernel: kernel_release(),
             hooks: HookRow::all(live.probe()),
-            pids: pids.to_vec(),
+            target: target.clone(),
             start_unix_ns: unix_now(),
             unseen: unseen(live.probe(), Capabilities::current()),
         };
         let mut tracker = Tracker::default();
         let start = now();
-        live.watch(pids, &mut |e| tracker.apply(&e))?;
+        live.watch(&target.pids, &mut |e| tracker.apply(&e))?;
         Ok(Self { live, tracker, about, start })
     }
 
@@ -134,6 +136,17 @@ impl Outcome {
     pub(super) fn exit(&self) -> Exit {
         self.interrupted.map_or(Exit::Done, Exit::Interrupted)
     }
+}
+
+/// What the probes must pick themselves.
+fn filter(target: &Target) -> anyhow::Result<Filter> {
+    let cgroups: Result<_, _> = target.cgroup.iter().map(|c| cgroup::find(c.as_ref())).collect();
+    Ok(Filter {
+        everything: target.is_everything(),
+        comms: target.comm.clone(),
+        cgroups: cgroups?,
+        follow: target.follow,
+    })
 }
 
 /// `uname -r`.

@@ -57,8 +57,7 @@ pub fn causes_of(socket: &SocketSnapshot, snapshot: &Snapshot) -> Vec<CausedCopi
                 && c.certainty == certainty
         }) {
             Some(same) => {
-                same.group.sends += group.sends;
-                same.group.bytes += group.bytes;
+                same.group.merge(group);
             }
             None => all.push(CausedCopies { cause, evidence: *evidence, group: *group, certainty }),
         }

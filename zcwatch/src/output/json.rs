@@ -1,17 +1,18 @@
 //! `report --format json`: schema `zcwatch.report/1`, described in docs/json.md. Counts are exact
 //! integers, bytes in bytes, times in ns; what is unknown is `null`, never 0.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::names;
 use crate::{
     diagnosis::{Finding, causes_of},
-    event::{Family, Losses, SocketId},
+    event::{Family, Losses, ProcessFacts, SocketId},
     host::caps::{Capabilities, Capability},
     probe::{
         Probe,
         hooks::{Certainty, Kind, Question},
     },
+    target::Target,
     tracker::{
         Snapshot,
         latency::Latency,
@@ -20,14 +21,14 @@ use crate::{
 };
 
 /// What the report is about, besides the snapshot.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
     /// Kernel release.
     pub kernel: String,
     /// Which hook answers each question.
     pub hooks: Vec<HookRow>,
-    /// The process ids given.
-    pub pids: Vec<u32>,
+    /// What was to be watched.
+    pub target: Target,
     /// Start of the window, ns since 1970.
     pub start_unix_ns: u64,
     /// What cannot be known or named here, in sentences.
@@ -35,16 +36,16 @@ pub struct About {
 }
 
 /// One question and what answers it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookRow {
     /// [`Question::key`].
-    pub question: &'static str,
+    pub question: String,
     /// The kernel function or tracepoint; `null`: nothing answers.
-    pub hook: Option<&'static str>,
+    pub hook: Option<String>,
     /// What it is attached with.
-    pub kind: &'static str,
+    pub kind: String,
     /// What is missing without it.
-    pub without_it: &'static str,
+    pub without_it: String,
 }
 
 impl HookRow {
@@ -56,10 +57,10 @@ impl HookRow {
             .map(|q| {
                 let hook = probe.answer(q);
                 Self {
-                    question: q.key(),
-                    hook: hook.map(|h| h.name),
-                    kind: hook.map_or("none", |h| h.kind.name()),
-                    without_it: q.without(),
+                    question: q.key().into(),
+                    hook: hook.map(|h| h.name.into()),
+                    kind: hook.map_or("none", |h| h.kind.name()).into(),
+                    without_it: q.without().into(),
                 }
             })
             .collect()
@@ -95,9 +96,9 @@ impl About {
 
     /// The kinds of hooks in use, each once.
     #[must_use]
-    pub fn kinds(&self) -> Vec<&'static str> {
+    pub fn kinds(&self) -> Vec<&str> {
         let mut kinds: Vec<_> =
-            self.hooks.iter().filter(|h| h.hook.is_some()).map(|h| h.kind).collect();
+            self.hooks.iter().filter(|h| h.hook.is_some()).map(|h| h.kind.as_str()).collect();
         kinds.sort_unstable();
         kinds.dedup();
         kinds
@@ -109,8 +110,9 @@ impl About {
 pub struct Report<'a> {
     schema: &'static str,
     host: Host<'a>,
-    target: Target<'a>,
+    target: &'a Target,
     window: Window,
+    processes: Vec<ProcessOut<'a>>,
     totals: CountsOut,
     sockets: Vec<SocketOut>,
     findings: &'a [Finding],
@@ -128,11 +130,20 @@ struct Host<'a> {
 }
 
 #[derive(Serialize)]
-struct Target<'a> {
-    pids: &'a [u32],
-    comm: Option<&'a str>,
-    cgroup: Option<&'a str>,
-    follow: bool,
+struct ProcessOut<'a> {
+    pid: u32,
+    comm: &'a str,
+    parent: Option<u32>,
+    ended: bool,
+    plain: PlainOut,
+}
+
+/// Sends without MSG_ZEROCOPY.
+#[derive(Default, Serialize)]
+struct PlainOut {
+    count: u64,
+    bytes: u64,
+    large: u64,
 }
 
 #[derive(Serialize)]
@@ -158,9 +169,19 @@ struct SocketOut {
     netns: Option<u32>,
     device: Option<String>,
     so_zerocopy: Option<bool>,
+    rtt_ns: Option<u64>,
     limits: Limits,
+    plain: Plain,
     #[serde(flatten)]
     counts: CountsOut,
+}
+
+/// Sends without MSG_ZEROCOPY on one socket.
+#[derive(Default, Serialize)]
+struct Plain {
+    count: Option<u64>,
+    bytes: Option<u64>,
+    since_zerocopy: Option<u64>,
 }
 
 #[derive(Default, Serialize)]
@@ -239,13 +260,15 @@ struct CauseOut {
     bytes: Option<u64>,
     device: Option<String>,
     certainty: Certainty,
+    first_boot_ns: Option<u64>,
+    last_boot_ns: Option<u64>,
     stack: Vec<String>,
 }
 
 impl<'a> Report<'a> {
     /// Builds the document.
     #[must_use]
-    pub fn new(about: &'a About, snapshot: &Snapshot, findings: &'a [Finding]) -> Self {
+    pub fn new(about: &'a About, snapshot: &'a Snapshot, findings: &'a [Finding]) -> Self {
         let sockets: Vec<_> = snapshot.sockets.iter().filter(|s| !s.is_idle()).collect();
         let hidden = sockets.iter().map(|s| s.hidden()).sum();
         let whole = sockets.iter().all(|s| s.agreement != Agreement::No);
@@ -266,7 +289,9 @@ impl<'a> Report<'a> {
             netns: None,
             device: None,
             so_zerocopy: None,
+            rtt_ns: None,
             limits: Limits::default(),
+            plain: Plain::default(),
             counts: CountsOut {
                 sends: Sends { count: r.requests, ..Sends::default() },
                 ..CountsOut::default()
@@ -283,17 +308,27 @@ impl<'a> Report<'a> {
                 losses: snapshot.losses,
                 unseen: &about.unseen,
             },
-            target: Target { pids: &about.pids, comm: None, cgroup: None, follow: false },
+            target: &about.target,
             window: Window {
                 start_unix_ns: about.start_unix_ns,
                 start_boot_ns: snapshot.start,
                 duration_ns: snapshot.end.saturating_sub(snapshot.start),
             },
+            processes: snapshot.processes.values().map(|p| process(p, snapshot)).collect(),
             totals: counts(&snapshot.totals(), hidden, whole, causes, about),
             sockets: sockets.iter().map(|s| socket(s, snapshot, about)).chain(rings).collect(),
             findings,
         }
     }
+}
+
+fn process<'a>(p: &'a ProcessFacts, snapshot: &Snapshot) -> ProcessOut<'a> {
+    let plain = snapshot.plain.get(&p.pid).map_or_else(PlainOut::default, |sends| PlainOut {
+        count: sends.sends,
+        bytes: sends.bytes,
+        large: sends.large,
+    });
+    ProcessOut { pid: p.pid, comm: &p.comm, parent: p.parent, ended: p.ended, plain }
 }
 
 fn socket(s: &SocketSnapshot, snapshot: &Snapshot, about: &About) -> SocketOut {
@@ -314,6 +349,12 @@ fn socket(s: &SocketSnapshot, snapshot: &Snapshot, about: &About) -> SocketOut {
         netns: Some(f.netns),
         device: s.device.and_then(|d| Some(snapshot.devices.get(&d)?.name.clone())),
         so_zerocopy: Some(c.map_or(f.so_zerocopy, |c| c.so_zerocopy)),
+        rtt_ns: c.and_then(|c| c.srtt),
+        plain: Plain {
+            count: c.map(|c| c.plain),
+            bytes: c.map(|c| c.plain_bytes),
+            since_zerocopy: c.map(|c| c.plain_run),
+        },
         limits: Limits {
             optmem_used: c.map(|c| c.optmem_used.into()),
             optmem_max: c.and_then(|c| c.optmem_max.map(u64::from)),
@@ -398,6 +439,8 @@ fn causes(s: &SocketSnapshot, snapshot: &Snapshot) -> Vec<CauseOut> {
                 .device()
                 .and_then(|d| Some(snapshot.devices.get(&d)?.name.clone())),
             certainty: c.certainty,
+            first_boot_ns: c.group.span.map(|s| s.0),
+            last_boot_ns: c.group.span.map(|s| s.1),
             stack: Vec::new(),
         })
         .collect()
@@ -411,6 +454,8 @@ fn add_cause(mut all: Vec<CauseOut>, c: CauseOut) -> Vec<CauseOut> {
         Some(a) => {
             a.sends += c.sends;
             a.bytes = a.bytes.zip(c.bytes).map(|(x, y)| x + y);
+            a.first_boot_ns = [a.first_boot_ns, c.first_boot_ns].into_iter().flatten().min();
+            a.last_boot_ns = a.last_boot_ns.max(c.last_boot_ns);
         }
         None => all.push(c),
     }

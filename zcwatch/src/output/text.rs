@@ -11,6 +11,7 @@ use crate::{
     diagnosis::{Finding, FindingId, causes_of, time},
     host::process::escape,
     probe::hooks::{Certainty, Question},
+    target::Target,
     tracker::{
         Snapshot,
         latency::Latency,
@@ -37,25 +38,37 @@ pub fn report(about: &About, snapshot: &Snapshot, findings: &[Finding], style: S
 }
 
 fn header(out: &mut String, about: &About, snapshot: &Snapshot, style: Style) {
-    let names: Vec<String> = about
-        .pids
-        .iter()
-        .map(|pid| match snapshot.processes.get(pid) {
-            Some(p) if p.ended => format!("{} (pid {pid}, ended)", escape(&p.comm)),
-            Some(p) => format!("{} (pid {pid})", escape(&p.comm)),
-            None => format!("pid {pid}"),
-        })
-        .collect();
     #[expect(clippy::cast_precision_loss, reason = "for reading, not for counting")]
     let seconds = snapshot.end.saturating_sub(snapshot.start) as f64 / 1e9;
     let _ = writeln!(
         out,
         "{}: {}, {seconds:.1} s, Linux {}, hooks: {}\n",
         style.bold("zcwatch report"),
-        names.join(", "),
+        whom(&about.target, snapshot),
         about.kernel,
         about.kinds().join(", "),
     );
+}
+
+/// Who is watched.
+fn whom(target: &Target, snapshot: &Snapshot) -> String {
+    if target.is_everything() {
+        return "all processes".into();
+    }
+    let ended = |pid: &u32| snapshot.processes.get(pid).is_some_and(|p| p.ended);
+    let mut names: Vec<String> = Vec::new();
+    if let Some(command) = &target.command {
+        names.push(escape(&command.join(" ")));
+    }
+    names.extend(target.pids.iter().map(|pid| match snapshot.processes.get(pid) {
+        Some(p) if ended(pid) => format!("{} (pid {pid}, ended)", escape(&p.comm)),
+        Some(p) => format!("{} (pid {pid})", escape(&p.comm)),
+        None => format!("pid {pid}"),
+    }));
+    names.extend(target.comm.iter().map(|c| format!("all named {}", escape(c))));
+    names.extend(target.cgroup.iter().map(|c| format!("cgroup {}", escape(c))));
+    let follow = if target.follow { " and descendants" } else { "" };
+    format!("{}{follow}", names.join(", "))
 }
 
 fn verdict(out: &mut String, snapshot: &Snapshot, findings: &[Finding], style: Style) {

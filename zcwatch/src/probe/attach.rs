@@ -12,7 +12,7 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf},
     programs::{CgroupAttachMode, Program as AyaProgram, ProgramError},
 };
-use zcwatch_common::{Device, Held, RingKey, Socket, stat};
+use zcwatch_common::{Device, Held, Plain, RingKey, Socket, stat};
 
 use super::{
     btf::KernelTypes,
@@ -21,7 +21,10 @@ use super::{
     layout::{self, Layout},
     programs::{Attach, PROGRAMS, Program},
 };
-use crate::host::caps::{Capabilities, Capability};
+use crate::host::{
+    caps::{Capabilities, Capability},
+    cgroup::{self, Cgroup},
+};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -35,11 +38,26 @@ pub struct Settings {
     pub ring_bytes: u32,
     /// Globals to treat as missing, to see what then becomes of the hooks.
     pub pretend_missing: Vec<String>,
+    /// What to watch besides processes by their id.
+    pub filter: Filter,
+}
+
+/// Which processes the probes pick themselves. Each way adds processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// All but zcwatch.
+    pub everything: bool,
+    /// By name, at most 15 bytes each.
+    pub comms: Vec<String>,
+    /// By cgroup.
+    pub cgroups: Vec<Cgroup>,
+    /// And those that they make, from then on.
+    pub follow: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { ring_bytes: 16 << 20, pretend_missing: Vec::new() }
+        Self { ring_bytes: 16 << 20, pretend_missing: Vec::new(), filter: Filter::default() }
     }
 }
 
@@ -58,6 +76,8 @@ pub struct Stats {
     pub unpaired: u64,
     /// Devices that found their table full.
     pub devices_full: u64,
+    /// Processes that found a table full.
+    pub processes_full: u64,
 }
 
 /// The attached programs and their maps. Dropping it detaches everything; so does the kernel
@@ -82,6 +102,12 @@ impl Probe {
         for global in &settings.pretend_missing {
             layout = layout.without(global);
         }
+        let filter = &settings.filter;
+        layout.set("SELF", std::process::id());
+        layout.set("EVERYTHING", filter.everything.into());
+        layout.set("BY_COMM", (!filter.comms.is_empty()).into());
+        layout.set("FOLLOW", filter.follow.into());
+        layout.set("CGROUP_LEVELS", filter.cgroups.iter().fold(0, |all, c| all | 1 << c.level));
         let mut loader = EbpfLoader::new();
         loader.map_max_entries("EVENTS", ring);
         for (name, value) in layout.globals() {
@@ -90,6 +116,7 @@ impl Probe {
         let ebpf = loader.load(OBJECT).map_err(|e| refused_maps(&e))?;
         let mut probe = Self { ebpf, refused: BTreeMap::new() };
         probe.write_blank()?;
+        probe.write_filter(filter)?;
 
         let types = Btf::from_sys_fs().map_err(|e| ProbeError::Load(e.to_string()))?;
         for program in PROGRAMS {
@@ -119,7 +146,8 @@ impl Probe {
                 p.load(name, types).map_err(|e| refusal(&e))?;
             }
             (Attach::CgroupRoot, AyaProgram::CgroupSock(p)) => {
-                let root = cgroup_root()
+                let root = cgroup::root()
+                    .and_then(|dir| std::fs::File::open(dir).ok())
                     .ok_or_else(|| Refusal::Host("no cgroup v2 hierarchy is mounted".to_owned()))?;
                 p.load().map_err(|e| refusal(&e))?;
                 // A link is always one of many, whatever the mode says; it takes no flags.
@@ -192,6 +220,14 @@ impl Probe {
         HashMap::try_from(self.take("PIDS")?).map_err(|e| unusable("PIDS", &e))
     }
 
+    /// What watched processes send without the flag.
+    ///
+    /// # Errors
+    /// When the object lacks the map.
+    pub fn plain(&mut self) -> Result<HashMap<MapData, u32, Plain>, ProbeError> {
+        HashMap::try_from(self.take("PLAIN")?).map_err(|e| unusable("PLAIN", &e))
+    }
+
     /// The sockets that are watched, with their counters.
     ///
     /// # Errors
@@ -237,6 +273,7 @@ impl Probe {
             calls_full: sum(stat::CALLS_FULL),
             unpaired: sum(stat::UNPAIRED),
             devices_full: sum(stat::DEVICES_FULL),
+            processes_full: sum(stat::PROCESSES_FULL),
         }
     }
 
@@ -309,6 +346,26 @@ impl Probe {
         map.set(0, blank(), 0).map_err(|e| unusable("BLANK", &e))
     }
 
+    fn write_filter(&mut self, filter: &Filter) -> Result<(), ProbeError> {
+        let comms = self.ebpf.map_mut("COMMS").ok_or_else(|| absent("COMMS"))?;
+        let mut comms =
+            HashMap::<_, [u8; 16], u8>::try_from(comms).map_err(|e| unusable("COMMS", &e))?;
+        for name in &filter.comms {
+            let mut key = [0; 16];
+            for (to, from) in key.iter_mut().zip(name.bytes().take(15)) {
+                *to = from;
+            }
+            comms.insert(key, 1, 0).map_err(|e| unusable("COMMS", &e))?;
+        }
+        let cgroups = self.ebpf.map_mut("CGROUPS").ok_or_else(|| absent("CGROUPS"))?;
+        let mut cgroups =
+            HashMap::<_, u64, u8>::try_from(cgroups).map_err(|e| unusable("CGROUPS", &e))?;
+        for cgroup in &filter.cgroups {
+            cgroups.insert(cgroup.id, 1, 0).map_err(|e| unusable("CGROUPS", &e))?;
+        }
+        Ok(())
+    }
+
     fn take(&mut self, name: &'static str) -> Result<Map, ProbeError> {
         self.ebpf.take_map(name).ok_or_else(|| absent(name))
     }
@@ -357,10 +414,4 @@ fn refusal(e: &ProgramError) -> Refusal {
         (_, ProgramError::Btf(_)) | (Some(libc::ENOENT), _) => Refusal::Absent,
         _ => Refusal::Refused(reason(e)),
     }
-}
-
-fn cgroup_root() -> Option<std::fs::File> {
-    let mounts = procfs::process::Process::myself().and_then(|p| p.mountinfo()).ok()?;
-    let root = mounts.into_iter().find(|m| m.fs_type == "cgroup2" && m.root == "/")?;
-    std::fs::File::open(root.mount_point).ok()
 }

@@ -29,6 +29,8 @@ pub enum Question {
     Closed,
     /// Zerocopy requests of io_uring.
     IoUring,
+    /// Processes that join and leave the watch.
+    Processes,
 }
 
 /// What a hook is attached with.
@@ -158,11 +160,18 @@ pub const HOOKS: &[Hook] = &[
     hook(Question::Closed, Cgroup, "sock_release", &["sock_released"], Measured),
     hook(Question::Closed, TpBtf, "tcp_destroy_sock", &["tcp_closed"], Measured),
     hook(Question::IoUring, TpBtf, "io_uring_submit_req", &["ring_submit"], Measured),
+    hook(
+        Question::Processes,
+        TpBtf,
+        "sched_process_fork, sched_process_exec, sched_process_exit",
+        &["task_forked", "task_executed", "task_exited"],
+        Measured,
+    ),
 ];
 
 impl Question {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Send,
         Self::SendEntry,
         Self::FlagIgnored,
@@ -174,6 +183,7 @@ impl Question {
         Self::HeldSockets,
         Self::Closed,
         Self::IoUring,
+        Self::Processes,
     ];
 
     /// The key in JSON.
@@ -191,6 +201,7 @@ impl Question {
             Self::HeldSockets => "held_sockets",
             Self::Closed => "closed",
             Self::IoUring => "io_uring",
+            Self::Processes => "processes",
         }
     }
 
@@ -209,6 +220,7 @@ impl Question {
             Self::HeldSockets => "which sockets were there before?",
             Self::Closed => "when was a socket closed?",
             Self::IoUring => "does io_uring send with zerocopy?",
+            Self::Processes => "which processes join and leave the watch?",
         }
     }
 
@@ -227,6 +239,10 @@ impl Question {
             Self::HeldSockets => "sockets that were open before are seen at their next send only",
             Self::Closed => "a closed UDP socket is shown as idle",
             Self::IoUring => "zerocopy requests of io_uring are not seen",
+            Self::Processes => {
+                "processes that a watched one makes are not followed, and the id of one that ended \
+                 may be watched on as another's"
+            }
         }
     }
 }

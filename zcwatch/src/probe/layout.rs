@@ -27,6 +27,8 @@ pub enum Source {
     Fixed(u32),
     /// Not on this architecture.
     Nowhere,
+    /// Not of the kernel: what the user asked for, 0 unless it is set ([`Layout::set`]).
+    Asked,
 }
 
 /// One row: a read-only global of the probes.
@@ -169,6 +171,21 @@ const MEMBERS: &[Field] = &[
     at("KIOCB_OPCODE", "io_kiocb", "opcode"),
     at("KIOCB_FD", "io_kiocb", "cqe.fd"),
     row("OMALLOC_TRUESIZE", Source::TrueSize),
+    may("NET_PTYPE_ALL", Source::Offset("net", "ptype_all")),
+    may("DEV_PTYPE_ALL", Source::Offset("net_device", "ptype_all")),
+    may("DEV_TCX_INGRESS", Source::Offset("net_device", "tcx_ingress")),
+    may("DEV_TCX_EGRESS", Source::Offset("net_device", "tcx_egress")),
+    may("SK_TSFLAGS", Source::Offset("sock", "sk_tsflags")),
+    at("SHINFO_TX_FLAGS", "skb_shared_info", "tx_flags"),
+    at("SKB_NETWORK_HEADER", "sk_buff", "network_header"),
+    may("TCP_SRTT", Source::Offset("tcp_sock", "srtt_us")),
+    at("TASK_LEADER", "task_struct", "group_leader"),
+    at("SIGNAL_LIVE", "signal_struct", "live"),
+    row("SELF", Source::Asked),
+    row("EVERYTHING", Source::Asked),
+    row("BY_COMM", Source::Asked),
+    row("CGROUP_LEVELS", Source::Asked),
+    row("FOLLOW", Source::Asked),
 ];
 
 /// Modules whose types some members may be in, where they are not built in.
@@ -210,6 +227,11 @@ impl Layout {
             .collect()
     }
 
+    /// Says what the user asked for.
+    pub(super) fn set(&mut self, global: &'static str, value: u32) {
+        self.values.insert(global, value);
+    }
+
     /// The same table with one member taken away, as on a kernel that lacks it.
     #[must_use]
     pub fn without(mut self, global: &str) -> Self {
@@ -240,6 +262,7 @@ fn resolve(types: &KernelTypes, source: Source) -> Option<u32> {
         }
         Source::Fixed(n) => Some(n),
         Source::Nowhere => None,
+        Source::Asked => Some(0),
     }
 }
 
@@ -252,7 +275,9 @@ fn describe(source: Source) -> String {
         | Source::Over(_, (of, member)) => format!("struct {of}, member {member}"),
         Source::AfterDevice => "struct net_device".into(),
         Source::TrueSize => "struct sk_buff and struct skb_shared_info".into(),
-        Source::Fixed(_) | Source::Nowhere => "the registers of this architecture".into(),
+        Source::Fixed(_) | Source::Nowhere | Source::Asked => {
+            "the registers of this architecture".into()
+        }
     }
 }
 

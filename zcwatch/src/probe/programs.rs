@@ -51,6 +51,9 @@ const REGISTER: &[&str] = &[
     "TASK_TGID",
     "USER_LOCKED_VM",
 ];
+/// What asking whether the current process is watched reads.
+const WATCHED: &[&str] =
+    &["BY_COMM", "CGROUP_LEVELS", "EVERYTHING", "SELF", "TASK_COMM", "TASK_LEADER"];
 /// What a look at the system call reads.
 const CALL: &[&str] = &[
     "NR_IO_URING_ENTER",
@@ -77,8 +80,10 @@ const LOOK: &[&str] = &[
     "DEV_NAME",
     "DEV_NET",
     "DEV_PRIV",
+    "DEV_PTYPE_ALL",
     "LINK_OPS_KIND",
     "NET_INUM",
+    "NET_PTYPE_ALL",
     "SHINFO_DESTRUCTOR_ARG",
     "SHINFO_FLAGS",
     "SKB_DATA_LEN",
@@ -97,8 +102,11 @@ const BEGIN: &[&str] = &[
     "FDT_MAX_FDS",
     "FILES_FDT",
     "FILE_PRIVATE",
+    "SHINFO_TX_FLAGS",
     "SK_SOCKET",
+    "SK_TSFLAGS",
     "SKB_CB",
+    "SKB_NETWORK_HEADER",
     "SKB_SK",
     "SOCKET_SK",
     "TASK_FILES",
@@ -120,18 +128,18 @@ pub const PROGRAMS: &[Program] = &[
     Program {
         name: "send_return",
         attach: Attach::Tracepoint("sock_send_length"),
-        reads: &[REGISTER, CALL, &["CRED_CAPS", "OMALLOC_TRUESIZE", "SK_ZCKEY"]],
+        reads: &[REGISTER, WATCHED, CALL, &["CRED_CAPS", "OMALLOC_TRUESIZE", "SK_ZCKEY"]],
     },
     Program {
         name: "tcp_closed",
         attach: Attach::Tracepoint("tcp_destroy_sock"),
-        reads: &[&["SK_COOKIE", "SK_ZCKEY"]],
+        reads: &[&["SK_COOKIE", "SK_PROTOCOL", "SK_ZCKEY", "TCP_SRTT"]],
     },
     Program { name: "sock_released", attach: Attach::CgroupRoot, reads: &[] },
     Program {
         name: "path_receive",
         attach: Attach::Tracepoint("netif_receive_skb"),
-        reads: &[LOOK],
+        reads: &[LOOK, &["DEV_TCX_INGRESS"]],
     },
     Program {
         name: "path_xmit",
@@ -141,22 +149,49 @@ pub const PROGRAMS: &[Program] = &[
     Program {
         name: "path_queue",
         attach: Attach::Tracepoint("net_dev_queue"),
-        reads: &[LOOK, BEGIN, REGISTER, CALL, &["SHINFO_GSO_SIZE"]],
+        reads: &[
+            LOOK,
+            BEGIN,
+            REGISTER,
+            WATCHED,
+            CALL,
+            &["DEV_TCX_EGRESS", "SHINFO_GSO_SIZE", "SKB_LEN"],
+        ],
     },
     Program {
         name: "tcp_entry",
         attach: Attach::Tracepoint("tcp_sendmsg_locked"),
-        reads: &[REGISTER, &["MSG_FLAGS", "MSG_UBUF", "SK_ZCKEY"]],
+        reads: &[REGISTER, WATCHED, &["MSG_FLAGS", "MSG_UBUF", "SK_ZCKEY"]],
     },
     Program {
         name: "ring_submit",
         attach: Attach::Tracepoint("io_uring_submit_req"),
-        reads: &[&["KIOCB_FD", "KIOCB_OPCODE"]],
+        reads: &[WATCHED, &["KIOCB_FD", "KIOCB_OPCODE"]],
+    },
+    Program {
+        name: "task_forked",
+        attach: Attach::Tracepoint("sched_process_fork"),
+        reads: &[WATCHED, &["FOLLOW", "TASK_TGID"]],
+    },
+    Program {
+        name: "task_executed",
+        attach: Attach::Tracepoint("sched_process_exec"),
+        reads: &[&["TASK_COMM", "TASK_LEADER"]],
+    },
+    Program {
+        name: "task_exited",
+        attach: Attach::Tracepoint("sched_process_exit"),
+        reads: &[&["SIGNAL_LIVE", "TASK_COMM", "TASK_LEADER", "TASK_SIGNAL"]],
     },
     Program {
         name: "held_sockets",
         attach: Attach::Iterator("task_file"),
-        reads: &[REGISTER, NOTIFICATION, &["SKB_LIST_NEXT", "SKB_NEXT", "SK_ZCKEY", "SOCKET_SK"]],
+        reads: &[
+            REGISTER,
+            NOTIFICATION,
+            &["BY_COMM", "EVERYTHING", "SELF", "TASK_LEADER"],
+            &["SKB_LIST_NEXT", "SKB_NEXT", "SK_ZCKEY", "SOCKET_SK", "TCP_SRTT"],
+        ],
     },
 ];
 

@@ -27,6 +27,7 @@ pub struct Live {
     ring: RingBuf<MapData>,
     pids: HashMap<MapData, u32, u8>,
     sockets: HashMap<MapData, u64, raw::Socket>,
+    plain: HashMap<MapData, u32, raw::Plain>,
     devices: HashMap<MapData, u64, raw::Device>,
     io_uring: HashMap<MapData, RingKey, u64>,
     watched: BTreeMap<u32, ProcessFacts>,
@@ -50,6 +51,7 @@ impl Live {
         calibrate::learn(&mut sockets, &mut probe.readers()?, &mut ring)?;
         Ok(Self {
             pids: probe.pids()?,
+            plain: probe.plain()?,
             devices: probe.devices()?,
             io_uring: probe.io_uring()?,
             ring,
@@ -80,7 +82,7 @@ impl Live {
                 |e: aya::maps::MapError| ProbeError::Map { map: "PIDS", reason: e.to_string() };
             self.pids.insert(pid, 1, 0).map_err(full)?;
             let comm = process::comm(*pid).unwrap_or_default();
-            let facts = ProcessFacts { pid: *pid, comm, ended: false };
+            let facts = ProcessFacts { pid: *pid, comm, ended: false, parent: None };
             self.watched.insert(*pid, facts.clone());
             sink(Event { ts: now(), what: What::Process(facts) });
             self.namespaces.extend(packet::netns_of(*pid));
@@ -116,6 +118,10 @@ impl Live {
         let what = match header.kind {
             kind::SEND => record::read(&item).map(|r| What::Send(record::sent(&r))),
             kind::FAILED => record::read(&item).map(|r| What::Failed(record::failed(&r))),
+            kind::IGNORED => record::read(&item).map(|r| What::Ignored(record::ignored(&r))),
+            kind::FORKED | kind::EXECUTED | kind::EXITED => {
+                record::read(&item).map(|r| What::Process(record::process(&r)))
+            }
             kind::STARTED => record::read(&item).map(|r| What::Started(record::range(&r))),
             kind::PIECE => record::read(&item).map(|r| What::Merged(record::range(&r))),
             kind::READ => record::read(&item).map(|r| What::Read(record::range(&r))),
@@ -128,8 +134,10 @@ impl Live {
             self.describe(SocketId(header.cookie), sink);
         }
         if let Some(what) = what {
-            if let What::Closed { socket } = what {
-                self.closed.push_back((header.ts, socket));
+            match &what {
+                What::Closed { socket } => self.closed.push_back((header.ts, *socket)),
+                What::Process(facts) => self.remember(facts),
+                _ => {}
             }
             sink(Event { ts: header.ts, what });
         }
@@ -199,12 +207,26 @@ impl Live {
         for (cookie, entry) in entries {
             tell(SocketId(cookie), &entry, &held, sink);
         }
+        let plain: Vec<_> = self.plain.iter().flatten().collect();
+        for (pid, sends) in plain {
+            sink(Event { ts: now(), what: What::Plain(record::plain(pid, &sends)) });
+        }
         let rings: Vec<_> = self.io_uring.iter().flatten().collect();
         for (RingKey { tgid, fd }, requests) in rings {
             sink(Event { ts: now(), what: What::IoUring { pid: tgid, fd, requests } });
         }
         self.tell_losses(sink);
         Ok(())
+    }
+
+    /// A process that the kernel took into the watch, renamed, or let go.
+    fn remember(&mut self, facts: &ProcessFacts) {
+        if !facts.ended {
+            self.namespaces.extend(packet::netns_of(facts.pid));
+        }
+        let parent = self.watched.get(&facts.pid).and_then(|known| known.parent);
+        let facts = ProcessFacts { parent: facts.parent.or(parent), ..facts.clone() };
+        self.watched.insert(facts.pid, facts);
     }
 
     fn tell_devices(&self, sink: &mut impl FnMut(Event)) {
@@ -229,12 +251,14 @@ impl Live {
     }
 
     fn tell_losses(&mut self, sink: &mut impl FnMut(Event)) {
-        let Stats { events_lost, sockets_full, paths_full, unpaired, .. } = self.probe.stats();
+        let Stats { events_lost, sockets_full, paths_full, unpaired, processes_full, .. } =
+            self.probe.stats();
         // The kernel forgets the skipped runs of a program with the program.
         let skipped = self.probe.skipped().max(self.losses.skipped);
         let losses = Losses {
             events: events_lost,
             sockets: sockets_full,
+            processes: processes_full,
             paths: paths_full,
             unpaired,
             skipped,
@@ -262,6 +286,10 @@ fn add_holders(counters: &mut Counters, held: &[Held]) {
         let since = |bit: usize| counters.reads[bit].saturating_sub(row.reads[bit]);
         let left = [0, 1].map(|bit: usize| row.unread[bit].saturating_sub(since(bit)));
         counters.unread = (row.truncated == 0).then_some(left);
+        counters.srtt = (row.srtt_us != 0).then_some(u64::from(row.srtt_us) * 1000);
+        if row.optmem_max != 0 {
+            counters.optmem_max = Some(row.optmem_max);
+        }
         counters.so_zerocopy = row.state & state::SO_ZEROCOPY != 0;
     }
 }

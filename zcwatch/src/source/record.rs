@@ -3,11 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytemuck::AnyBitPattern;
-use zcwatch_common::{self as raw, note, state};
+use zcwatch_common::{self as raw, kind, note, state};
 
 use crate::event::{
-    Counters, DeviceFacts, Endpoint, FailedSend, Family, Hop, Protocol, Range, Sent, SocketFacts,
-    SocketId, Way,
+    Counters, DeviceFacts, Endpoint, FailedSend, Family, Hop, IgnoredSend, PlainSends,
+    ProcessFacts, Protocol, Range, Sent, SocketFacts, SocketId, Way,
 };
 
 const AF_INET: u16 = 2;
@@ -51,6 +51,36 @@ pub(super) fn failed(r: &raw::Failed) -> FailedSend {
     }
 }
 
+pub(super) fn ignored(r: &raw::Send) -> IgnoredSend {
+    IgnoredSend {
+        socket: SocketId(r.head.cookie),
+        bytes: u32::try_from(r.ret).unwrap_or(0),
+        pid: r.head.tgid,
+        tid: r.tid,
+        fd: (r.fd >= 0).then_some(r.fd),
+    }
+}
+
+pub(super) fn plain(pid: u32, r: &raw::Plain) -> PlainSends {
+    PlainSends {
+        pid,
+        sends: r.sends,
+        bytes: r.bytes,
+        large: r.large,
+        large_bytes: r.large_bytes,
+        fd: (r.fd >= 0).then_some(r.fd),
+    }
+}
+
+pub(super) fn process(r: &raw::Task) -> ProcessFacts {
+    ProcessFacts {
+        pid: r.tgid,
+        comm: text(&r.comm),
+        ended: r.head.kind == kind::EXITED,
+        parent: (r.head.kind == kind::FORKED).then_some(r.head.tgid),
+    }
+}
+
 pub(super) fn range(r: &raw::Completed) -> Range {
     let hops = r.path.hops.map(|h| Hop { device: h.device, intact: h.intact, copied: h.copied });
     Range {
@@ -77,6 +107,11 @@ pub(super) fn device(r: &raw::Device) -> DeviceFacts {
         features: r.features,
         loopback: r.flags & IFF_LOOPBACK != 0,
         peer_xdp: match r.peer_xdp {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        },
+        heard: match r.heard {
             0 => Some(false),
             1 => Some(true),
             _ => None,
@@ -128,6 +163,12 @@ pub(super) fn counters(cookie: u64, r: &raw::Socket) -> Counters {
         unread: None,
         before: r.before,
         notifications_read: r.notifications_read,
+        plain: r.plain,
+        plain_bytes: r.plain_bytes,
+        plain_run: r.plain_run,
+        pulled: r.pulled,
+        pulled_device: u16::try_from(r.pulled_device).ok().filter(|d| *d != 0),
+        srtt: (r.srtt_us != 0).then_some(u64::from(r.srtt_us) * 1000),
         optmem_used: r.omem,
         optmem_max: (r.optmem_max != 0).then_some(r.optmem_max),
         memlock_used: r.locked_pages * PAGE,

@@ -2,7 +2,7 @@
 //! pages, and the first where it was not. Evidence only; causes are made of it by the diagnosis.
 
 use serde::{Deserialize, Serialize};
-use zcwatch_common::mark;
+use zcwatch_common::{mark, sign};
 
 use super::Devices;
 use crate::event::{Family, Hop, Protocol, SocketFacts, Stage, Way};
@@ -67,6 +67,17 @@ pub struct Evidence {
     pub over_mtu: Option<bool>,
     /// MSG_MORE was passed, or more than one send is in the datagram.
     pub corked: bool,
+    /// Packet sockets heard the device of the last intact place; `None`: their lists cannot be
+    /// read here.
+    pub heard: Option<bool>,
+    /// It was queued there as a GSO packet.
+    pub gso: bool,
+    /// A tc program is at the ingress of the device that received it last.
+    pub filtered: bool,
+    /// Its sender wants the packet back with its TX timestamp.
+    pub timestamped: bool,
+    /// An IPv6 datagram with extension headers.
+    pub extended: bool,
 }
 
 /// Sends with one evidence.
@@ -76,15 +87,49 @@ pub struct Group {
     pub sends: u64,
     /// Their bytes, as far as known.
     pub bytes: u64,
+    /// When the first and the last of them completed, ns since boot; `None`: not known.
+    pub span: Option<(u64, u64)>,
+}
+
+impl Group {
+    /// Adds one more.
+    pub fn add(&mut self, bytes: u32, done: Option<u64>) {
+        self.sends += 1;
+        self.bytes += u64::from(bytes);
+        let span = done.map(|ts| (ts, ts));
+        self.span = join(self.span, span);
+    }
+
+    /// Adds another one's.
+    pub fn merge(&mut self, other: &Self) {
+        self.sends += other.sends;
+        self.bytes += other.bytes;
+        self.span = join(self.span, other.span);
+    }
+}
+
+fn join(a: Option<(u64, u64)>, b: Option<(u64, u64)>) -> Option<(u64, u64)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (one, None) | (None, one) => one,
+    }
 }
 
 /// What is known of the send itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Bytes.
     pub bytes: u32,
     /// MSG_MORE.
     pub more: bool,
+    /// The process.
+    pub pid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// The descriptor.
+    pub fd: Option<i32>,
+    /// The call failed with this errno, and kept its id.
+    pub errno: Option<i32>,
 }
 
 impl Evidence {
@@ -104,7 +149,34 @@ impl Evidence {
         });
         let corked = socket.protocol == Protocol::Udp
             && (way.marks & mark::CORKED != 0 || message.is_some_and(|m| m.more));
-        Some(Self { place, over_mtu, corked })
+        let signs = place.signs(way);
+        let listed = way.marks & mark::LISTS_READ != 0;
+        let heard = signs & (sign::HEARD_IN | sign::HEARD_OUT) != 0;
+        Some(Self {
+            place,
+            over_mtu,
+            corked,
+            heard: (heard || listed).then_some(heard),
+            gso: signs & sign::GSO != 0,
+            filtered: signs & sign::FILTERED != 0,
+            timestamped: way.marks & mark::TIMESTAMPED != 0,
+            extended: way.marks & mark::EXT_HEADERS != 0,
+        })
+    }
+
+    /// Nothing is known.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            place: Place::Unseen,
+            over_mtu: None,
+            corked: false,
+            heard: None,
+            gso: false,
+            filtered: false,
+            timestamped: false,
+            extended: false,
+        }
     }
 }
 
@@ -165,6 +237,18 @@ impl Place {
         };
         let device = way.hops.iter().map(|h| h.device).find(|d| *d != 0)?;
         Some(Self::Hidden { device, how })
+    }
+
+    /// What else was noticed on the device of the last intact place, where that tells of the copy:
+    /// of a packet that was received, how it was received, else how it was queued.
+    fn signs(&self, way: &Way) -> u8 {
+        let (Self::Between { intact, .. } | Self::After { intact }) = self else { return 0 };
+        let hops = way.hops.iter().filter(|h| h.device == intact.device);
+        let all = hops.fold(0, |all, h| all | h.intact);
+        all & match intact.stage {
+            Stage::Receive => sign::HEARD_IN | sign::FILTERED,
+            Stage::Queue | Stage::Xmit => sign::HEARD_OUT | sign::GSO,
+        }
     }
 
     /// The device it is about.

@@ -6,21 +6,35 @@ pub mod ids;
 pub mod latency;
 pub mod snapshot;
 pub mod socket;
+pub mod story;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
 use crate::{
-    event::{DeviceFacts, Event, Losses, ProcessFacts, SocketId, What},
+    event::{
+        DeviceFacts, Event, Limits, LinkChange, Losses, PlainSends, ProcessFacts, SocketFacts,
+        SocketId, Tunnel, What,
+    },
     host::packet::Sniffer,
 };
 pub use snapshot::Snapshot;
 use snapshot::{Presence, RingUse, SnifferSeen};
 use socket::SocketTracker;
+use story::Story;
 
 /// Devices by their number.
 pub type Devices = BTreeMap<u16, DeviceFacts>;
+
+/// Changes of one kind that are remembered; more than any sane host makes in a watch.
+const CHANGES: usize = 4096;
+
+fn keep<T>(all: &mut Vec<(u64, T)>, ts: u64, new: T) {
+    if all.len() < CHANGES {
+        all.push((ts, new));
+    }
+}
 
 /// Everything that was seen since the window began.
 #[derive(Debug, Default)]
@@ -31,6 +45,11 @@ pub struct Tracker {
     sniffers: BTreeMap<(u32, u32, u64), SnifferSeen>,
     unreadable: Vec<u32>,
     rings: BTreeMap<(u32, i32), u64>,
+    plain: BTreeMap<u32, PlainSends>,
+    tunnels: BTreeMap<(String, u32), (Tunnel, Presence)>,
+    limits: Vec<(u64, Limits)>,
+    links: Vec<(u64, LinkChange)>,
+    with_stories: bool,
     losses: Losses,
 }
 
@@ -40,12 +59,17 @@ impl Tracker {
         let ts = event.ts;
         match &event.what {
             What::Socket(facts) => {
-                self.sockets.entry(facts.socket).or_default().describe(facts, ts);
+                let socket = self.sockets.entry(facts.socket).or_default();
+                if self.with_stories {
+                    socket.tell_stories();
+                }
+                socket.describe(facts, ts);
             }
             What::Send(sent) => {
                 self.sockets.entry(sent.socket).or_default().sent(sent, ts, &self.devices);
             }
-            What::Failed(failed) => self.socket(failed.socket).failed(failed),
+            What::Ignored(ignored) => self.socket(ignored.socket).ignored(ignored),
+            What::Failed(failed) => self.socket(failed.socket).failed(failed, ts),
             What::Started(range) => {
                 self.sockets.entry(range.socket).or_default().started(range, ts, &self.devices);
             }
@@ -67,6 +91,12 @@ impl Tracker {
             What::IoUring { pid, fd, requests } => {
                 self.rings.insert((*pid, *fd), *requests);
             }
+            What::Plain(plain) => {
+                self.plain.insert(plain.pid, *plain);
+            }
+            What::Tunnels { list } => self.tunnels(list, ts),
+            What::Link(change) => self.link(change, ts),
+            What::Limits(limits) => keep(&mut self.limits, ts, *limits),
             What::Losses(losses) => self.losses = *losses,
         }
     }
@@ -94,13 +124,66 @@ impl Tracker {
             processes: self.processes.clone(),
             sniffers: self.sniffers.values().cloned().collect(),
             unreadable_netns: self.unreadable.clone(),
+            plain: self.plain.clone(),
+            tunnels: self.tunnels.values().cloned().collect(),
+            limits: self.limits.clone(),
+            links: self.links.clone(),
             losses: self.losses,
         }
+    }
+
+    /// From now on, keeps the story of each send.
+    pub fn tell_stories(&mut self) {
+        self.with_stories = true;
+    }
+
+    /// The stories that came to their end since the last call, in the order of their beginnings;
+    /// with `last`, all that are left.
+    pub fn stories(&mut self, now: u64, last: bool) -> Vec<(SocketId, Story)> {
+        let until = if last { u64::MAX } else { now };
+        let mut all = Vec::new();
+        for (id, socket) in &mut self.sockets {
+            socket.settle(until, &self.devices);
+            all.extend(socket.stories(last).into_iter().map(|s| (*id, s)));
+        }
+        all.sort_by_key(|(_, s)| s.begin);
+        all
+    }
+
+    /// Who a socket is, if that is known.
+    #[must_use]
+    pub fn facts(&self, id: SocketId) -> Option<&SocketFacts> {
+        self.sockets.get(&id)?.facts()
     }
 
     // Split borrows: the devices are read while a socket is written.
     fn socket(&mut self, id: SocketId) -> &mut SocketTracker {
         self.sockets.entry(id).or_default()
+    }
+
+    /// A device under a new name keeps its number on the ways.
+    fn link(&mut self, change: &LinkChange, ts: u64) {
+        keep(&mut self.links, ts, change.clone());
+        let same = |d: &&mut DeviceFacts| (d.netns, d.ifindex) == (change.netns, change.ifindex);
+        if !change.removed
+            && let Some(device) = self.devices.values_mut().find(same)
+        {
+            device.name.clone_from(&change.name);
+        }
+    }
+
+    fn tunnels(&mut self, list: &[Tunnel], ts: u64) {
+        let key = |t: &Tunnel| (t.device.clone(), t.pid);
+        for (known, (_, presence)) in &mut self.tunnels {
+            if let Presence::Since(from) = *presence
+                && !list.iter().any(|t| key(t) == *known)
+            {
+                *presence = Presence::Between(from, ts);
+            }
+        }
+        for t in list {
+            self.tunnels.entry(key(t)).or_insert_with(|| (t.clone(), Presence::Since(ts)));
+        }
     }
 
     fn sniffers(&mut self, list: &[Sniffer], unreadable: &[u32], ts: u64) {

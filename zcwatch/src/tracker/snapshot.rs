@@ -6,10 +6,13 @@ use super::{
     Devices,
     evidence::{Evidence, Group},
     latency::Latency,
-    socket::is_shown,
+    socket::{Waits, is_shown},
 };
 use crate::{
-    event::{Counters, FailedSend, Losses, ProcessFacts, SocketFacts, SocketId},
+    event::{
+        Counters, FailedSend, Limits, LinkChange, Losses, PlainSends, ProcessFacts, SocketFacts,
+        SocketId, Tunnel,
+    },
     host::packet::Sniffer,
 };
 
@@ -32,6 +35,14 @@ pub struct Snapshot {
     pub sniffers: Vec<SnifferSeen>,
     /// Namespaces whose packet sockets could not be read.
     pub unreadable_netns: Vec<u32>,
+    /// What processes sent without the flag on sockets that are not watched.
+    pub plain: BTreeMap<u32, PlainSends>,
+    /// Processes behind tun and tap devices, seen at any time in the window.
+    pub tunnels: Vec<(Tunnel, Presence)>,
+    /// Limits that changed or were first seen, with the time, ns since boot.
+    pub limits: Vec<(u64, Limits)>,
+    /// Devices that changed, with the time, ns since boot.
+    pub links: Vec<(u64, LinkChange)>,
     /// What the probes could not do.
     pub losses: Losses,
 }
@@ -281,6 +292,12 @@ pub struct SocketSnapshot {
     pub last_read: Option<u64>,
     /// The last send that failed.
     pub last_failure: Option<FailedSend>,
+    /// Sends in flight when it failed.
+    pub failed_with: u64,
+    /// Sends that failed and kept their id, by errno, as far as events told.
+    pub errors: BTreeMap<i32, u64>,
+    /// How the application waits for its notifications, as far as events told.
+    pub waits: Waits,
     /// The kernel's counters, where they were read.
     pub counters: Option<Counters>,
     /// Sends overlapped: sizes of single ids are approximate.
@@ -310,7 +327,8 @@ impl SocketSnapshot {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let c = &self.counts;
-        c.sends + c.completed() + c.before_attach + c.ignored == 0
+        let plain = self.counters.as_ref().map_or(0, |c| c.plain);
+        c.sends + c.completed() + c.before_attach + c.ignored + plain == 0
             && c.failed_optmem + c.failed_memlock + c.failed_other == 0
     }
 }

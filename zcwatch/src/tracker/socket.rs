@@ -14,8 +14,9 @@ use super::{
     evidence::{Evidence, Group, Message, Place},
     ids::Line,
     snapshot::{Agreement, Counts, From, Sizes, SocketSnapshot},
+    story::{Completed, Stories, Story},
 };
-use crate::event::{Counters, FailedSend, Range, Sent, SocketFacts, SocketId, Way};
+use crate::event::{Counters, FailedSend, IgnoredSend, Range, Sent, SocketFacts, SocketId, Way};
 
 /// How long after a notification its pieces may still be seen, ns. They follow within
 /// microseconds, or, where the thread that completes was preempted, within a time slice.
@@ -46,6 +47,14 @@ pub struct SocketTracker {
     reads: VecDeque<(u64, Ids)>,
     seen: Seen,
     last_failure: Option<FailedSend>,
+    /// In flight when it failed.
+    failed_with: u64,
+    /// When that was counted.
+    failed_at: u64,
+    /// Sends that failed and kept their id, by errno.
+    errors: BTreeMap<i32, u64>,
+    waits: Waits,
+    stories: Option<Stories>,
     pids: BTreeSet<u32>,
     fds: BTreeSet<i32>,
     closed: Option<u64>,
@@ -53,6 +62,52 @@ pub struct SocketTracker {
     last_read: Option<u64>,
     counters: Option<Counters>,
     device: Option<u16>,
+}
+
+/// How an application waits for its notifications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// Ids read up to now.
+    read: u64,
+    /// Behind the newest id read.
+    read_to: u64,
+    /// Most sends at once that were not read yet.
+    pub peak: u64,
+    /// Since when any is.
+    since: Option<u64>,
+    /// Time with a send not read yet, ns.
+    pub waited: u64,
+    /// The first return of a send, ns since boot.
+    pub first: Option<u64>,
+    /// The last read.
+    pub last: Option<u64>,
+    /// Notifications that were read after one with later ids.
+    pub out_of_order: u64,
+}
+
+impl Waits {
+    fn sent(&mut self, taken: u64, ts: u64) {
+        self.first.get_or_insert(ts);
+        let open = taken.saturating_sub(self.read);
+        self.peak = self.peak.max(open);
+        if open > 0 {
+            self.since.get_or_insert(ts);
+        }
+    }
+
+    fn read(&mut self, ids: &Ids, taken: u64, ts: u64) {
+        self.read += ids.len();
+        self.last = Some(ts);
+        if ids.lo < self.read_to {
+            self.out_of_order += 1;
+        }
+        self.read_to = self.read_to.max(ids.hi + 1);
+        if self.read >= taken
+            && let Some(since) = self.since.take()
+        {
+            self.waited += ts.saturating_sub(since);
+        }
+    }
 }
 
 /// Sums of the events as they came, to hold against the counters.
@@ -112,6 +167,12 @@ impl SocketTracker {
         self.facts = Some(facts.clone());
     }
 
+    /// Who it is, if that is known.
+    #[must_use]
+    pub fn facts(&self) -> Option<&SocketFacts> {
+        self.facts.as_ref()
+    }
+
     /// A send took an id.
     pub fn sent(&mut self, sent: &Sent, ts: u64, devices: &Devices) {
         self.pids.insert(sent.pid);
@@ -129,10 +190,21 @@ impl SocketTracker {
         }
         let (at, _) = line.place_range(sent.id, sent.id);
         self.taken = self.taken.max(at + 1);
-        let message = Message { bytes: sent.bytes, more: sent.more };
+        self.waits.sent(self.taken - self.base, ts);
+        if let Some(errno) = sent.errno {
+            *self.errors.entry(errno).or_default() += 1;
+        }
+        let message = Message {
+            bytes: sent.bytes,
+            more: sent.more,
+            pid: sent.pid,
+            tid: sent.tid,
+            fd: sent.fd,
+            errno: sent.errno,
+        };
         match self.halves.remove(&at) {
             Some(Half::Done { ts: done, first, copied, way }) => {
-                self.whole(sent.entry, ts, message, done, first, copied, &way, devices);
+                self.whole(at, sent.entry, ts, message, done, first, copied, &way, devices);
             }
             _ => {
                 let half = Half::Sent { start: sent.entry, returned: ts, message };
@@ -142,10 +214,34 @@ impl SocketTracker {
     }
 
     /// A send failed, and took no id.
-    pub fn failed(&mut self, failed: &FailedSend) {
+    pub fn failed(&mut self, failed: &FailedSend, ts: u64) {
         self.pids.insert(failed.pid);
         self.fds.extend(failed.fd);
+        // A flood of refusals must not cost a look at every notification each.
+        let recent = |at: u64| ts.saturating_sub(at) < 10_000_000;
+        if self.last_failure.is_none_or(|_| !recent(self.failed_at)) {
+            self.failed_with = self.in_flight_now();
+            self.failed_at = ts;
+        }
         self.last_failure = Some(*failed);
+    }
+
+    /// A send's flag was ignored.
+    pub fn ignored(&mut self, ignored: &IgnoredSend) {
+        self.pids.insert(ignored.pid);
+        self.fds.extend(ignored.fd);
+    }
+
+    /// Sent and not completed, by what was told up to now.
+    fn in_flight_now(&self) -> u64 {
+        let told = self.fresh_heads.iter().filter_map(|(_, lo)| self.heads.get(lo));
+        let fresh: u64 = told
+            .filter(|h| !h.concluded)
+            .flat_map(|h| self.outside_pieces(&h.ids))
+            .map(|gap| gap.len())
+            .sum();
+        let sent = self.taken.saturating_sub(self.base);
+        sent.saturating_sub(self.counts.copied + self.counts.reported + fresh)
     }
 
     /// A notification was queued.
@@ -190,6 +286,7 @@ impl SocketTracker {
             {
                 head.ids.way = ids.way;
             }
+            self.waits.read(&ids, self.taken - self.base, ts);
             self.reads.push_back((ts, ids));
         }
     }
@@ -217,7 +314,37 @@ impl SocketTracker {
         }
         while let Some((ts, ids)) = self.reads.pop_front_if(|(ts, _)| old(*ts)) {
             self.conclude_read(&ids, ts, devices);
+            if let Some(stories) = &mut self.stories {
+                stories.read(ids.lo, ids.hi, ts);
+            }
         }
+        if let Some(stories) = &mut self.stories {
+            stories.give_up(now);
+        }
+    }
+
+    /// From now on, keeps the story of each send.
+    pub fn tell_stories(&mut self) {
+        self.stories.get_or_insert_default();
+    }
+
+    /// The stories that are told to their end since the last call; with `last`, also those of
+    /// sends still in flight.
+    pub fn stories(&mut self, last: bool) -> Vec<Story> {
+        let Some(stories) = &mut self.stories else { return Vec::new() };
+        if last {
+            for (at, half) in &self.halves {
+                if let Half::Sent { start, returned, message } = half {
+                    let (from, begin) = match start {
+                        Some(entry) => (From::Entry, *entry),
+                        None => (From::Return, *returned),
+                    };
+                    let story = Story::new(*at, *message, begin, from, *returned, None);
+                    stories.complete(*at, story);
+                }
+            }
+        }
+        stories.take(last)
     }
 
     /// Clips a range to the window; counts what is before it.
@@ -299,7 +426,8 @@ impl SocketTracker {
             let first = ids.way.first.filter(|_| at == ids.lo);
             match self.halves.remove(&at) {
                 Some(Half::Sent { start, returned, message }) => {
-                    self.whole(start, returned, message, ts, first, ids.copied, &ids.way, devices);
+                    let (copied, way) = (ids.copied, &ids.way);
+                    self.whole(at, start, returned, message, ts, first, copied, way, devices);
                 }
                 _ => {
                     let half = Half::Done { ts, first, copied: ids.copied, way: ids.way };
@@ -313,6 +441,7 @@ impl SocketTracker {
     #[expect(clippy::too_many_arguments, reason = "the two halves of one id")]
     fn whole(
         &mut self,
+        at: u64,
         start: Option<u64>,
         returned: u64,
         message: Message,
@@ -322,12 +451,12 @@ impl SocketTracker {
         way: &Way,
         devices: &Devices,
     ) {
+        let (from, begin) = match (start, first) {
+            (Some(entry), _) => (From::Entry, entry),
+            (None, Some(queue)) => (From::Queue, queue),
+            (None, None) => (From::Return, returned),
+        };
         if let Some(done) = done {
-            let (from, begin) = match (start, first) {
-                (Some(entry), _) => (From::Entry, entry),
-                (None, Some(queue)) => (From::Queue, queue),
-                (None, None) => (From::Return, returned),
-            };
             if begin <= done {
                 self.counts.release_from = self.counts.release_from.max(Some(from));
                 self.counts.release.record(done - begin, 1);
@@ -335,15 +464,14 @@ impl SocketTracker {
                 self.counts.before_return += 1;
             }
         }
-        self.explain(copied, way, Some(message), devices);
-    }
-
-    fn explain(&mut self, copied: bool, way: &Way, message: Option<Message>, devices: &Devices) {
         let Some(facts) = &self.facts else { return };
-        if let Some(evidence) = Evidence::of(way, copied, message, facts, devices) {
-            let group = self.groups.entry(evidence).or_default();
-            group.sends += 1;
-            group.bytes += message.map_or(0, |m| u64::from(m.bytes));
+        let evidence = Evidence::of(way, copied, Some(message), facts, devices);
+        if let Some(evidence) = evidence {
+            self.groups.entry(evidence).or_default().add(message.bytes, done);
+        }
+        if let Some(stories) = &mut self.stories {
+            let end = Some(Completed { ts: done, copied, evidence });
+            stories.complete(at, Story::new(at, message, begin, from, returned, end));
         }
     }
 
@@ -411,6 +539,9 @@ impl SocketTracker {
             first_completion: self.first_completion,
             last_read: self.last_read,
             last_failure: self.last_failure,
+            failed_with: self.failed_with,
+            errors: self.errors.clone(),
+            waits: self.waits,
             counters: self.counters.clone(),
             overlapped: self.counters.as_ref().is_some_and(|c| c.overlapped),
             device: self.device,
@@ -425,8 +556,7 @@ impl SocketTracker {
     fn evidence(&self, silent: u64) -> Vec<(Evidence, Group)> {
         let mut groups = self.groups.clone();
         if silent > 0 {
-            let nothing = Evidence { place: Place::Unseen, over_mtu: None, corked: false };
-            groups.entry(nothing).or_default().sends += silent;
+            groups.entry(Evidence::nothing()).or_default().sends += silent;
         }
         if let Some(facts) = &self.facts {
             for half in self.halves.values() {

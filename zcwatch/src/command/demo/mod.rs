@@ -15,6 +15,7 @@ use crate::{
     host::caps::{Capabilities, Capability},
     output::style::Style,
     probe::{ProbeError, Settings},
+    target::Target,
 };
 use child::Child;
 pub(super) use child::{sniffer, traffic};
@@ -27,7 +28,7 @@ pub(super) fn run(args: &cli::Demo) -> anyhow::Result<Exit> {
     let scenario = Scenario::named(&args.scenario).map_err(Usage)?;
     privileged(scenario)?;
     let child = Child::start(scenario).context("the demo's traffic could not be made")?;
-    let session = Session::begin(&[child.pid()], &Settings::default())?;
+    let session = Session::begin(&Target::of(&[child.pid()]), &Settings::default())?;
     child.go()?;
     let outcome = session.run(args.duration)?;
     drop(child);

@@ -163,12 +163,22 @@ impl Scene {
     }
 
     pub fn process(mut self, pid: u32, comm: &str) -> Self {
-        self.tell(What::Process(ProcessFacts { pid, comm: comm.into(), ended: false }));
+        self.tell(What::Process(ProcessFacts {
+            pid,
+            comm: comm.into(),
+            ended: false,
+            parent: None,
+        }));
         self
     }
 
     pub fn ended(mut self, pid: u32, comm: &str) -> Self {
-        self.tell(What::Process(ProcessFacts { pid, comm: comm.into(), ended: true }));
+        self.tell(What::Process(ProcessFacts {
+            pid,
+            comm: comm.into(),
+            ended: true,
+            parent: None,
+        }));
         self
     }
 
@@ -340,5 +350,6 @@ fn device(index: u16, netns: u32, name: &str, kind: &str, features: u64) -> Devi
         features,
         loopback: false,
         peer_xdp: Some(false),
+        heard: Some(false),
     }
 }

@@ -21,16 +21,16 @@ pub fn about_without(unanswered: &[Question]) -> About {
         let rows = HOOKS.iter().filter(|h| h.question == q && !h.programs.is_empty());
         let hook = rows.clone().next().filter(|_| !unanswered.contains(&q));
         HookRow {
-            question: q.key(),
-            hook: hook.map(|h| h.name),
-            kind: hook.map_or("none", |h| h.kind.name()),
-            without_it: q.without(),
+            question: q.key().into(),
+            hook: hook.map(|h| h.name.into()),
+            kind: hook.map_or("none", |h| h.kind.name()).into(),
+            without_it: q.without().into(),
         }
     });
     About {
         kernel: "6.18.1".into(),
         hooks: hooks.collect(),
-        pids: vec![10],
+        target: crate::target::Target::of(&[10]),
         start_unix_ns: 1_800_000_000_000_000_000,
         unseen: Vec::new(),
     }
@@ -113,7 +113,14 @@ pub fn lossy() -> Snapshot {
             c.notifications_read = 240_000;
             c.overlapped = true;
         })
-        .losses(Losses { events: 747_000, skipped: 2, unpaired: 5, paths: 7, sockets: 1 })
+        .losses(Losses {
+            events: 747_000,
+            skipped: 2,
+            unpaired: 5,
+            paths: 7,
+            sockets: 1,
+            processes: 0,
+        })
         .snapshot()
 }
 

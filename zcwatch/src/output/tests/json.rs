@@ -47,7 +47,11 @@ fn n(value: &Value) -> u64 {
 fn every_document_keeps_to_the_schema() {
     let schema = Schema::read();
     let blind = about_without(&Question::ALL);
-    let limited = About { unseen: vec!["a sentence".into()], pids: vec![], ..about() };
+    let limited = About {
+        unseen: vec!["a sentence".into()],
+        target: crate::target::Target::default(),
+        ..about()
+    };
     for (name, snapshot) in all() {
         for about in [&about(), &blind, &limited] {
             let document = document(about, &snapshot);
@@ -135,6 +139,8 @@ fn a_socket_is_told_with_all_that_is_known_of_it() {
             "api": "socket",
             "family": "ipv4",
             "protocol": "tcp",
+            "rtt_ns": null,
+            "plain": {"count": 0, "bytes": 0, "since_zerocopy": 0},
             "local": "10.0.0.4:41822",
             "remote": "10.0.0.9:4444",
             "netns": 4_026_531_840_u32,
@@ -175,6 +181,8 @@ fn a_socket_is_told_with_all_that_is_known_of_it() {
                 "bytes": 14_740_000,
                 "device": "eth0",
                 "certainty": "measured",
+                "first_boot_ns": 1_063_170_000,
+                "last_boot_ns": 1_099_970_000,
                 "stack": [],
             }],
         })
@@ -194,7 +202,7 @@ fn the_host_and_the_window_are_told() {
     );
     assert_eq!((&host["events_lost"], &host["counters_agree"]), (&json!(747_000), &json!(false)));
     let losses = json!({
-        "events": 747_000, "sockets": 1, "paths": 7, "unpaired": 5, "skipped": 2
+        "events": 747_000, "sockets": 1, "processes": 0, "paths": 7, "unpaired": 5, "skipped": 2
     });
     assert_eq!(host["losses"], losses);
     assert_eq!(
@@ -205,7 +213,7 @@ fn the_host_and_the_window_are_told() {
             "duration_ns": 100_000_000,
         })
     );
-    let target = json!({"pids": [10], "comm": null, "cgroup": null, "follow": false});
+    let target = json!({"pids": [10], "comm": [], "cgroup": [], "follow": false, "command": null});
     assert_eq!(document["target"], target);
 }
 

@@ -290,6 +290,7 @@ fn the_device_is_the_one_that_packets_were_first_seen_on() {
         features: 0,
         loopback: false,
         peer_xdp: None,
+        heard: Some(false),
     };
     let what = What::Merged(Range { way, ..range(0, 0, false) });
     tell(&mut t, [(1, What::Device(facts)), (2, what)]);

@@ -147,6 +147,7 @@ fn device() -> DeviceFacts {
         features: u64::MAX,
         loopback: false,
         peer_xdp: Some(false),
+        heard: Some(false),
     }
 }
 
