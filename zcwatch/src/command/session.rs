@@ -25,8 +25,8 @@ use crate::{
 
 /// How often the ring buffer is emptied. Nothing wakes us: the probes must not pay for that.
 const POLL: Duration = Duration::from_millis(20);
-/// How often processes and packet sockets are looked at.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often what no probe tells is looked at: it says when a listener came, to so much.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// An attached source, what it has told, and since when.
 pub(super) struct Session {

@@ -1,6 +1,10 @@
-//! Facts of the host: privileges, processes, packet sockets.
+//! Facts of the host: privileges, processes, cgroups, devices, packet sockets, limits.
 
 pub mod caps;
 pub mod cgroup;
+pub mod limits;
+pub mod links;
+pub mod netns;
 pub mod packet;
 pub mod process;
+pub mod tunnel;

@@ -39,46 +39,68 @@ fn netns_at(dir: &str) -> Option<u32> {
     text.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// The sniffers of the given namespaces; and those namespaces that could not be read, because no
-/// process in them is visible. `hints` are processes whose threads are looked at first. The
-/// holders of those in `known` are taken from there: looking through the descriptors of a large
-/// host costs tenths of a second.
-#[must_use]
-pub fn sniffers(
-    wanted: &BTreeSet<u32>,
-    hints: &[u32],
-    known: &[Sniffer],
-) -> (Vec<Sniffer>, Vec<u32>) {
-    let mut found = Vec::new();
-    let mut left = wanted.clone();
-    // A watched process is nearly always in the namespace of its sockets, and if not all of it,
-    // then one of its threads.
-    let threads = hints.iter().flat_map(|pid| {
-        let task = format!("/proc/{pid}/task");
-        numbers(&task).map(move |tid| format!("{task}/{tid}"))
-    });
-    for dir in threads.chain(numbers("/proc").map(|pid| format!("/proc/{pid}"))) {
-        if left.is_empty() {
-            break;
+/// What was seen at the last look, and how each namespace was entered.
+#[derive(Debug, Default)]
+pub struct Lookout {
+    /// The sniffers.
+    pub list: Vec<Sniffer>,
+    /// Namespaces that could not be read, because no process in them is visible.
+    pub unreadable: Vec<u32>,
+    /// A folder below /proc of a process or thread inside.
+    ways: BTreeMap<u32, String>,
+}
+
+impl Lookout {
+    /// Looks at the packet sockets of these namespaces. `hints` are processes whose threads are
+    /// looked at first. Only a `search` goes through all processes for a namespace that none of
+    /// them is in; without, what was seen there before stands. Returns whether anything changed.
+    pub fn look(&mut self, wanted: &BTreeSet<u32>, hints: &[u32], search: bool) -> bool {
+        let mut found = Vec::new();
+        let mut left = wanted.clone();
+        // A watched process is nearly always in the namespace of its sockets, and if not all of
+        // it, then one of its threads.
+        let threads = hints.iter().flat_map(|pid| {
+            let task = format!("/proc/{pid}/task");
+            numbers(&task).map(move |tid| format!("{task}/{tid}"))
+        });
+        let all = numbers("/proc").take_while(|_| search).map(|pid| format!("/proc/{pid}"));
+        let known: Vec<String> = self.ways.values().cloned().collect();
+        for dir in known.into_iter().chain(threads).chain(all) {
+            if left.is_empty() {
+                break;
+            }
+            let Some(netns) = netns_at(&dir).filter(|n| left.contains(n)) else { continue };
+            if let Ok(text) = fs::read_to_string(format!("{dir}/net/packet")) {
+                left.remove(&netns);
+                found.extend(parse(&text, netns));
+                self.ways.insert(netns, dir);
+            }
         }
-        let Some(netns) = netns_at(&dir).filter(|n| left.contains(n)) else { continue };
-        if let Ok(text) = fs::read_to_string(format!("{dir}/net/packet")) {
-            left.remove(&netns);
-            found.extend(parse(&text, netns));
+        if !search {
+            found.extend(self.list.iter().filter(|s| left.contains(&s.netns)).cloned());
+            left.retain(|n| self.unreadable.contains(n));
         }
-    }
-    for s in &mut found {
-        if let Some(old) = known.iter().find(|k| (k.netns, k.inode) == (s.netns, s.inode)) {
-            s.pid = old.pid;
-            s.comm.clone_from(&old.comm);
+        let is_known = |s: &&Sniffer, k: &&Sniffer| (k.netns, k.inode) == (s.netns, s.inode);
+        let mut new = false;
+        for s in &mut found {
+            match self.list.iter().find(|k| is_known(&&*s, k)) {
+                // Looking through the descriptors of a large host costs tenths of a second.
+                Some(old) => {
+                    s.pid = old.pid;
+                    s.comm.clone_from(&old.comm);
+                }
+                None => new = true,
+            }
         }
+        if new {
+            name_holders(&mut found);
+        }
+        found.sort();
+        let seen = (found, left.into_iter().collect::<Vec<_>>());
+        let changed = (&self.list, &self.unreadable) != (&seen.0, &seen.1);
+        (self.list, self.unreadable) = seen;
+        changed
     }
-    let is_new = |s: &Sniffer| !known.iter().any(|k| (k.netns, k.inode) == (s.netns, s.inode));
-    if found.iter().any(is_new) {
-        name_holders(&mut found);
-    }
-    found.sort();
-    (found, left.into_iter().collect())
 }
 
 /// Rows of /proc/net/packet (`packet_seq_show`, net/packet/af_packet.c, all versions):
@@ -130,7 +152,7 @@ fn socket_inode(fd: &Path) -> Option<u64> {
 }
 
 /// Entries of a folder that are numbers: processes, or threads.
-fn numbers(dir: &str) -> impl Iterator<Item = u32> + use<> {
+pub(super) fn numbers(dir: &str) -> impl Iterator<Item = u32> + use<> {
     fs::read_dir(dir)
         .into_iter()
         .flatten()

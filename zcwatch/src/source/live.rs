@@ -8,7 +8,7 @@ use std::{
 use aya::maps::{HashMap, MapData, RingBuf};
 use zcwatch_common::{self as raw, Header, Held, RingKey, kind, state};
 
-use super::{calibrate, record};
+use super::{calibrate, record, surroundings::Surroundings};
 use crate::{
     event::{Counters, Event, Losses, ProcessFacts, SocketId, What},
     host::{packet, process},
@@ -34,8 +34,7 @@ pub struct Live {
     known: BTreeSet<SocketId>,
     /// Closed sockets whose entry in the kernel's table is still to be read and given back.
     closed: VecDeque<(u64, SocketId)>,
-    namespaces: BTreeSet<u32>,
-    sniffers: Option<(Vec<packet::Sniffer>, Vec<u32>)>,
+    surroundings: Surroundings,
     losses: Losses,
 }
 
@@ -60,8 +59,7 @@ impl Live {
             watched: BTreeMap::new(),
             known: BTreeSet::new(),
             closed: VecDeque::new(),
-            namespaces: BTreeSet::new(),
-            sniffers: None,
+            surroundings: Surroundings::default(),
             losses: Losses::default(),
         })
     }
@@ -85,7 +83,9 @@ impl Live {
             let facts = ProcessFacts { pid: *pid, comm, ended: false, parent: None };
             self.watched.insert(*pid, facts.clone());
             sink(Event { ts: now(), what: What::Process(facts) });
-            self.namespaces.extend(packet::netns_of(*pid));
+            if let Some(netns) = packet::netns_of(*pid) {
+                self.surroundings.add_namespace(netns);
+            }
         }
         // Those that the calibration crossed; their records are gone.
         self.tell_devices(sink);
@@ -137,6 +137,7 @@ impl Live {
             match &what {
                 What::Closed { socket } => self.closed.push_back((header.ts, *socket)),
                 What::Process(facts) => self.remember(facts),
+                What::Device(facts) => self.surroundings.saw(facts),
                 _ => {}
             }
             sink(Event { ts: header.ts, what });
@@ -156,21 +157,12 @@ impl Live {
         }
         // With the last process its namespaces are out of sight; what was seen there stands.
         if !self.all_ended() {
-            self.look_for_sniffers(sink);
+            let alive: Vec<u32> =
+                self.watched.values().filter(|p| !p.ended).map(|p| p.pid).collect();
+            self.surroundings.look(&alive, &mut |what| sink(Event { ts: now(), what }));
         }
         self.give_back(sink);
         self.tell_losses(sink);
-    }
-
-    fn look_for_sniffers(&mut self, sink: &mut impl FnMut(Event)) {
-        let hints: Vec<u32> = self.watched.keys().copied().collect();
-        let known = self.sniffers.as_ref().map_or(&[][..], |(list, _)| list);
-        let seen = packet::sniffers(&self.namespaces, &hints, known);
-        if self.sniffers.as_ref() != Some(&seen) {
-            let (list, unreadable) = seen.clone();
-            sink(Event { ts: now(), what: What::Sniffers { list, unreadable } });
-            self.sniffers = Some(seen);
-        }
     }
 
     /// Reads the counters of sockets that were closed a while ago, and frees their entries.
@@ -222,16 +214,20 @@ impl Live {
     /// A process that the kernel took into the watch, renamed, or let go.
     fn remember(&mut self, facts: &ProcessFacts) {
         if !facts.ended {
-            self.namespaces.extend(packet::netns_of(facts.pid));
+            if let Some(netns) = packet::netns_of(facts.pid) {
+                self.surroundings.add_namespace(netns);
+            }
         }
         let parent = self.watched.get(&facts.pid).and_then(|known| known.parent);
         let facts = ProcessFacts { parent: facts.parent.or(parent), ..facts.clone() };
         self.watched.insert(facts.pid, facts);
     }
 
-    fn tell_devices(&self, sink: &mut impl FnMut(Event)) {
+    fn tell_devices(&mut self, sink: &mut impl FnMut(Event)) {
         for (_, device) in self.devices.iter().flatten() {
-            sink(Event { ts: now(), what: What::Device(record::device(&device)) });
+            let facts = record::device(&device);
+            self.surroundings.saw(&facts);
+            sink(Event { ts: now(), what: What::Device(facts) });
         }
     }
 
@@ -245,7 +241,7 @@ impl Live {
             return;
         }
         self.known.insert(socket);
-        self.namespaces.insert(entry.netns);
+        self.surroundings.add_namespace(entry.netns);
         let facts = record::socket(socket.0, &entry);
         sink(Event { ts: now(), what: What::Socket(Box::new(facts)) });
     }

@@ -3,5 +3,6 @@
 pub mod calibrate;
 pub mod live;
 mod record;
+mod surroundings;
 
 pub use live::Live;
