@@ -213,10 +213,10 @@ impl Live {
 
     /// A process that the kernel took into the watch, renamed, or let go.
     fn remember(&mut self, facts: &ProcessFacts) {
-        if !facts.ended {
-            if let Some(netns) = packet::netns_of(facts.pid) {
-                self.surroundings.add_namespace(netns);
-            }
+        if !facts.ended
+            && let Some(netns) = packet::netns_of(facts.pid)
+        {
+            self.surroundings.add_namespace(netns);
         }
         let parent = self.watched.get(&facts.pid).and_then(|known| known.parent);
         let facts = ProcessFacts { parent: facts.parent.or(parent), ..facts.clone() };
