@@ -40,6 +40,29 @@ pub fn peek<T>(addr: u64) -> Option<T> {
     unsafe { bpf_probe_read_kernel(addr as *const T) }.ok()
 }
 
+/// A stretch of untyped memory, read at once: each call of the helper costs more than what it
+/// copies.
+pub struct Stretch([u64; STRETCH / 8]);
+
+/// Bytes in a [`Stretch`].
+pub const STRETCH: usize = 64;
+
+impl Stretch {
+    #[inline(always)]
+    pub fn read(addr: u64) -> Option<Self> {
+        peek(addr).map(Self)
+    }
+
+    /// The member at `off`, a row of the layout, less `from`. The verifier sees numbers, and
+    /// refuses what reaches beyond.
+    #[inline(always)]
+    pub fn get<T>(&self, off: &Global<u32>, from: u32) -> T {
+        let at = off.load().wrapping_sub(from) as usize;
+        // SAFETY: inside the array, or the program does not load; any bytes are valid integers.
+        unsafe { core::ptr::read_volatile(self.0.as_ptr().cast::<u8>().add(at).cast::<T>()) }
+    }
+}
+
 /// A name of up to 15 bytes, NUL-padded.
 ///
 /// # Safety

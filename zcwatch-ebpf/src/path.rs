@@ -122,30 +122,33 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
     // SAFETY: as promised by the caller.
     unsafe {
         let shinfo = field::<u64>(skb, &SKB_HEAD) + field::<u32>(skb, &SKB_END) as u64;
-        let flags = peek::<u8>(shinfo + SHINFO_FLAGS.load() as u64).unwrap_or(0);
-        if flags & ZEROCOPY_ENABLE == 0 {
+        let Some(shared) = Stretch::read(shinfo) else { return };
+        if shared.get::<u8>(&SHINFO_FLAGS, 0) & ZEROCOPY_ENABLE == 0 {
             return;
         }
-        let Some(uarg) = peek::<u64>(shinfo + SHINFO_DESTRUCTOR_ARG.load() as u64) else { return };
+        let uarg = shared.get::<u64>(&SHINFO_DESTRUCTOR_ARG, 0);
         // A tagged pointer is no uarg (tpacket, up to 6.12).
         if uarg & 1 != 0 {
             return;
         }
-        let Some(id) = peek::<u32>(uarg + UARG_ID.load() as u64) else { return };
-        let bits = peek::<u8>(uarg + UARG_BITS.load() as u64).unwrap_or(0);
+        // With the socket of the skb that a uarg of MSG_ZEROCOPY lives in.
+        let before = SKB_CB.load() - SKB_SK.load();
+        let Some(home) = Stretch::read(uarg - before as u64) else { return };
+        let id = home.get::<u32>(&UARG_ID, before.wrapping_neg());
+        let bits = home.get::<u8>(&UARG_BITS, before.wrapping_neg());
         let intact = bits as u32 & UARG_ZEROCOPY_MASK.load() != 0;
 
         let trail = match PATHS.get_ptr_mut(uarg) {
             Some(t) if (*t).id == id && (sk.is_null() || (*t).cookie == cookie_of(sk)) => {
                 // Of a stream, the packet that ends a send asks for its timestamp.
-                if stage == stage::QUEUE && !sk.is_null() && timestamped(shinfo, sk) {
+                if stage == stage::QUEUE && !sk.is_null() && timestamped(&shared, sk) {
                     word(&raw mut (*t).path.marks).set(mark::TIMESTAMPED);
                 }
                 t
             }
             // A uarg begins where it is queued: one seen later only was sent before the watch.
             _ if stage != stage::QUEUE || sk.is_null() => return,
-            _ => match begin(skb, shinfo, uarg, id, intact, sk) {
+            _ => match begin(skb, &shared, &home, uarg, intact, sk) {
                 Some(t) => t,
                 None => return,
             },
@@ -168,7 +171,7 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
                 if heard(dev) == HEARD {
                     signs |= sign::HEARD_OUT;
                 }
-                if peek::<u16>(shinfo + SHINFO_GSO_SIZE.load() as u64).unwrap_or(0) != 0 {
+                if shared.get::<u16>(&SHINFO_GSO_SIZE, 0) != 0 {
                     signs |= sign::GSO;
                 }
             } else if stage == stage::RECEIVE {
@@ -192,7 +195,7 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
         if stage == stage::XMIT
             && let Some(d) = DEVICES.get_ptr(dev as u64)
             && (*d).peer_xdp == 1
-            && peek::<u8>(shinfo + SHINFO_NR_FRAGS.load() as u64).unwrap_or(0) != 0
+            && shared.get::<u8>(&SHINFO_NR_FRAGS, 0) != 0
         {
             marks |= mark::VETH_PEER_XDP;
         }
@@ -209,9 +212,9 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
 #[inline(always)]
 unsafe fn begin(
     skb: Ptr,
-    shinfo: u64,
+    shared: &Stretch,
+    home: &Stretch,
     uarg: u64,
-    id: u32,
     intact: bool,
     sk: Ptr,
 ) -> Option<*mut Trail> {
@@ -219,10 +222,11 @@ unsafe fn begin(
     unsafe {
         // A uarg of MSG_ZEROCOPY lives in the cb of an skb of the same socket; others
         // (io_uring, vhost) do not.
-        let home = uarg - SKB_CB.load() as u64;
-        if peek::<u64>(home + SKB_SK.load() as u64) != Some(sk as u64) {
+        let before = SKB_CB.load() - SKB_SK.load();
+        if home.get::<u64>(&SKB_SK, SKB_SK.load()) != sk as u64 {
             return None;
         }
+        let id = home.get::<u32>(&UARG_ID, before.wrapping_neg());
         let mut cookie = cookie_of(sk);
         let entry = match socket::lookup(cookie) {
             Some(entry) => entry,
@@ -251,10 +255,10 @@ unsafe fn begin(
             socket::lower_base(&raw mut (*entry).base, id);
         }
         let mut marks = if intact { 0 } else { mark::COPIED_AT_SEND };
-        if udp && peek::<u16>(uarg + UARG_LEN.load() as u64).unwrap_or(0) > 1 {
+        if udp && home.get::<u16>(&UARG_LEN, before.wrapping_neg()) > 1 {
             marks |= mark::CORKED;
         }
-        if timestamped(shinfo, sk) {
+        if timestamped(shared, sk) {
             marks |= mark::TIMESTAMPED;
         }
         if udp && !intact && extended(skb) {
@@ -289,7 +293,7 @@ unsafe fn begin(
 /// # Safety
 /// `sk` is a struct sock.
 #[inline(always)]
-unsafe fn timestamped(shinfo: u64, sk: Ptr) -> bool {
+unsafe fn timestamped(shared: &Stretch, sk: Ptr) -> bool {
     if !known(&SK_TSFLAGS) {
         return false;
     }
@@ -299,7 +303,7 @@ unsafe fn timestamped(shinfo: u64, sk: Ptr) -> bool {
     if flags == 0 || flags & TSONLY != 0 {
         return false;
     }
-    let asked = peek::<u8>(shinfo + SHINFO_TX_FLAGS.load() as u64).unwrap_or(0);
+    let asked = shared.get::<u8>(&SHINFO_TX_FLAGS, 0);
     asked & TX_TIMESTAMP != 0 || (protocol != IPPROTO_UDP && flags & TX_ACK != 0)
 }
 
