@@ -4,6 +4,7 @@ mod ids;
 mod leftovers;
 mod limits;
 mod paths;
+mod rows;
 mod surroundings;
 mod workload;
 

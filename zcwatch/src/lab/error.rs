@@ -1,6 +1,6 @@
 //! What can go wrong in the lab, said to the person who ran it.
 
-use std::{io, time::Duration};
+use std::{io, net::IpAddr, time::Duration};
 
 /// An error of the lab. Each is one sentence that says what failed, where, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,25 @@ pub enum LabError {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// A device kept its carrier.
+    #[error("device {device} still had a carrier {waited:?} after its other end had gone down")]
+    StillOperational {
+        /// The device's name inside its namespace.
+        device: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// An address did not become the namespace's own in time.
+    #[error("packets to {address} were still not received {waited:?} after it was set")]
+    NotLocal {
+        /// The address.
+        address: IpAddr,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// A path has no such part.
+    #[error("this path can't be changed so: it has no {0}")]
+    Path(&'static str),
     /// The options of a sender contradict each other.
     #[error("the sender can't do this: {0}")]
     Options(&'static str),

@@ -2,7 +2,7 @@
 
 use std::{io, net::UdpSocket, os::fd::AsRawFd};
 
-use super::{LabError, Netns};
+use super::{LabError, Netns, ifreq};
 
 /// A feature of a device, named as ethtool(8) names it in short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,14 +62,7 @@ struct EthtoolValue {
 
 /// Executes a command that takes or returns one value.
 fn ethtool(device: &str, command: u32, data: u32) -> io::Result<u32> {
-    // SAFETY: an ifreq is integers, pointers and unions of them: zeroes are valid.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    if device.len() >= request.ifr_name.len() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    for (to, from) in request.ifr_name.iter_mut().zip(device.bytes()) {
-        *to = from.cast_signed();
-    }
+    let mut request = ifreq::named(device)?;
     let mut value = EthtoolValue { command, data };
     request.ifr_ifru.ifru_data = (&raw mut value).cast();
     let socket = UdpSocket::bind("127.0.0.1:0")?;

@@ -24,8 +24,8 @@ use super::{
     netlink::{CHANGE, CREATE, request},
 };
 
-/// How long [`wait_operational`] waits.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long what waits here does.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A hardware address.
 pub type Mac = [u8; 6];
@@ -81,6 +81,16 @@ pub fn set_up(netns: &Netns, device: &str) -> Result<(), LabError> {
     request(netns, action, RouteNetlinkMessage::SetLink(message), CHANGE).map(drop)
 }
 
+/// Sets a device administratively down.
+///
+/// # Errors
+/// When there is no such device, or without CAP_NET_ADMIN.
+pub fn set_down(netns: &Netns, device: &str) -> Result<(), LabError> {
+    let message = LinkUnspec::new_with_name(device).down().build();
+    let action = format!("take device {device} down");
+    request(netns, action, RouteNetlinkMessage::SetLink(message), CHANGE).map(drop)
+}
+
 /// Sets a device's MTU, bytes.
 ///
 /// # Errors
@@ -91,7 +101,7 @@ pub fn set_mtu(netns: &Netns, device: &str, mtu: u32) -> Result<(), LabError> {
     request(netns, action, RouteNetlinkMessage::SetLink(message), CHANGE).map(drop)
 }
 
-/// Gives a device an address; one of IPv6 is usable at once, without duplicate detection.
+/// Gives a device an address; one of IPv6 without duplicate detection.
 ///
 /// # Errors
 /// When there is no such device, or the address is taken.
@@ -127,22 +137,57 @@ pub fn add_address(
 /// # Errors
 /// [`LabError::NotOperational`] after that time.
 pub fn wait_operational(netns: &Netns, device: &str) -> Result<(), LabError> {
+    if wait_until(netns, device, carries)? {
+        return Ok(());
+    }
+    Err(LabError::NotOperational { device: device.to_owned(), waited: PATIENCE })
+}
+
+/// Waits, at most 5 s, until the kernel has noticed that a device has lost its carrier: up to a
+/// second passes between the two.
+///
+/// # Errors
+/// [`LabError::StillOperational`] after that time.
+pub fn wait_no_carrier(netns: &Netns, device: &str) -> Result<(), LabError> {
+    if wait_until(netns, device, |link| !link.header.flags.contains(LinkFlags::Running))? {
+        return Ok(());
+    }
+    Err(LabError::StillOperational { device: device.to_owned(), waited: PATIENCE })
+}
+
+/// Whether it came to this within the patience.
+fn wait_until(
+    netns: &Netns,
+    device: &str,
+    state: impl Fn(&LinkMessage) -> bool,
+) -> Result<bool, LabError> {
+    patiently(|| is_so(netns, device, &state))
+}
+
+/// Whether it came to hold, at most within 5 s.
+pub(super) fn patiently(
+    mut holds: impl FnMut() -> Result<bool, LabError>,
+) -> Result<bool, LabError> {
     let start = Instant::now();
-    while !is_operational(netns, device)? {
+    while !holds()? {
         if start.elapsed() > PATIENCE {
-            return Err(LabError::NotOperational { device: device.to_owned(), waited: PATIENCE });
+            return Ok(false);
         }
         thread::sleep(Duration::from_millis(2));
     }
-    Ok(())
+    Ok(true)
 }
 
-fn is_operational(netns: &Netns, device: &str) -> Result<bool, LabError> {
+fn is_so(
+    netns: &Netns,
+    device: &str,
+    state: impl Fn(&LinkMessage) -> bool,
+) -> Result<bool, LabError> {
     let message = LinkUnspec::new_with_name(device).build();
     let action = format!("look at device {device}");
     let replies = request(netns, action, RouteNetlinkMessage::GetLink(message), CHANGE)?;
     Ok(replies.iter().any(|reply| match reply {
-        RouteNetlinkMessage::NewLink(link) => carries(link),
+        RouteNetlinkMessage::NewLink(link) => state(link),
         _ => false,
     }))
 }

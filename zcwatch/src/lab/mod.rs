@@ -6,27 +6,43 @@
 //! live in file descriptors, and die with the process however it ends.
 
 mod cable;
+mod device;
 mod error;
 mod feature;
+mod ifreq;
+mod lay;
+mod layout;
 mod link;
 mod netlink;
 mod netns;
 mod poll;
 mod program;
+mod qdisc;
 mod route;
 pub mod sender;
 mod sink;
 mod sniffer;
 mod sockopt;
 mod topology;
+mod tunnel;
+mod tweak;
+mod worker;
 
 pub use cable::Family;
+pub use device::{create_bridge, create_ifb, create_macvlan, create_vxlan};
 pub use error::LabError;
 pub use feature::{Feature, set_feature};
-pub use link::{Mac, VethEnd, add_address, create_veth, set_mtu, set_up, wait_operational};
+pub use layout::Layout;
+pub use link::{
+    Mac, VethEnd, add_address, create_veth, set_down, set_mtu, set_up, wait_no_carrier,
+    wait_operational,
+};
 pub use netns::Netns;
 pub use program::{Attachment, Direction};
+pub use qdisc::{limit_rate, redirect};
 pub use route::{add_neighbour, add_route, forward};
 pub use sink::{Reading, TcpSink, UdpSink};
 pub use sniffer::{Sniffer, set_comm};
-pub use topology::{Layout, Topology};
+pub use topology::Topology;
+pub use tunnel::{Tunnel, TunnelKind};
+pub use tweak::{End, Tweak};

@@ -40,12 +40,15 @@ impl Attachment {
     /// # Errors
     /// When there is no such device, it can't do native XDP, or without the privileges.
     pub fn xdp_pass(netns: &Netns, device: &str) -> Result<Self, LabError> {
-        Self::attach(netns, device, "lab_xdp_pass", |program| {
-            let xdp: &mut Xdp = program.try_into()?;
-            xdp.load()?;
-            xdp.attach(device, XdpMode::Driver)?;
-            Ok(xdp.info()?.id())
-        })
+        Self::xdp(netns, device, "lab_xdp_pass")
+    }
+
+    /// As [`Attachment::xdp_pass`], but it drops every frame.
+    ///
+    /// # Errors
+    /// As [`Attachment::xdp_pass`].
+    pub fn xdp_drop(netns: &Netns, device: &str) -> Result<Self, LabError> {
+        Self::xdp(netns, device, "lab_xdp_drop")
     }
 
     /// A program at the device's clsact that drops every packet of one direction.
@@ -53,7 +56,29 @@ impl Attachment {
     /// # Errors
     /// When there is no such device, or without the privileges.
     pub fn tc_drop(netns: &Netns, device: &str, direction: Direction) -> Result<Self, LabError> {
-        Self::attach(netns, device, "lab_tc_drop", |program| {
+        Self::tc(netns, device, direction, "lab_tc_drop")
+    }
+
+    /// A program at the device's clsact that pulls each packet of one direction into its linear
+    /// head (`bpf_skb_pull_data`), which copies the payload, and lets it go on.
+    ///
+    /// # Errors
+    /// When there is no such device, or without the privileges.
+    pub fn tc_pull(netns: &Netns, device: &str, direction: Direction) -> Result<Self, LabError> {
+        Self::tc(netns, device, direction, "lab_tc_pull")
+    }
+
+    fn xdp(netns: &Netns, device: &str, name: &str) -> Result<Self, LabError> {
+        Self::attach(netns, device, name, |program| {
+            let xdp: &mut Xdp = program.try_into()?;
+            xdp.load()?;
+            xdp.attach(device, XdpMode::Driver)?;
+            Ok(xdp.info()?.id())
+        })
+    }
+
+    fn tc(netns: &Netns, device: &str, direction: Direction, name: &str) -> Result<Self, LabError> {
+        Self::attach(netns, device, name, |program| {
             let classifier: &mut SchedClassifier = program.try_into()?;
             classifier.load()?;
             // The device may have its clsact from an earlier program; if it can't have one,

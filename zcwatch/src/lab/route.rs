@@ -7,13 +7,14 @@ use rtnetlink::{
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
         neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState},
+        route::RouteType,
     },
 };
 
 use super::{
     LabError, Mac, Netns,
-    link::index_of,
-    netlink::{CREATE, request},
+    link::{PATIENCE, index_of, patiently},
+    netlink::{CHANGE, CREATE, request},
 };
 
 /// Adds a route to a network by way of a gateway.
@@ -34,6 +35,33 @@ pub fn add_route(
         .map_err(LabError::system(action.clone()))?
         .build();
     request(netns, action, RouteNetlinkMessage::NewRoute(message), CREATE).map(drop)
+}
+
+/// Waits, at most 5 s, until an address of this namespace receives: the kernel gives one of IPv6
+/// its route a moment after the address itself, and drops what comes between.
+///
+/// # Errors
+/// [`LabError::NotLocal`] after that time.
+pub(super) fn wait_local(netns: &Netns, address: IpAddr) -> Result<(), LabError> {
+    if patiently(|| is_local(netns, address))? {
+        return Ok(());
+    }
+    Err(LabError::NotLocal { address, waited: PATIENCE })
+}
+
+fn is_local(netns: &Netns, address: IpAddr) -> Result<bool, LabError> {
+    let action = format!("look the route to {address} up");
+    let length = if address.is_ipv6() { 128 } else { 32 };
+    let message = RouteMessageBuilder::<IpAddr>::new()
+        .destination_prefix(address, length)
+        .map_err(std::io::Error::other)
+        .map_err(LabError::system(action.clone()))?
+        .build();
+    let replies = request(netns, action, RouteNetlinkMessage::GetRoute(message), CHANGE)?;
+    Ok(replies.iter().any(|reply| match reply {
+        RouteNetlinkMessage::NewRoute(route) => route.header.kind == RouteType::Local,
+        _ => false,
+    }))
 }
 
 /// Sets a permanent neighbour, so that nothing needs to answer for it.

@@ -1,13 +1,12 @@
 //! Receivers that throw away what they get.
 
 use std::{
-    io::{self, PipeReader, PipeWriter, Read},
+    io::{self, PipeReader, Read},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::AsFd,
-    thread::{self, JoinHandle},
 };
 
-use super::{LabError, Netns, poll};
+use super::{LabError, Netns, poll, worker::Worker};
 
 /// Whether a TCP sink reads what it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +20,8 @@ pub enum Reading {
 /// Accepts every connection, until it is dropped.
 #[derive(Debug)]
 pub struct TcpSink {
-    worker: Worker,
+    address: SocketAddr,
+    _worker: Worker,
 }
 
 impl TcpSink {
@@ -39,22 +39,23 @@ impl TcpSink {
             })?
             .map_err(LabError::system::<io::Error>(action.clone()))?;
         let address = listener.local_addr().map_err(LabError::system(action.clone()))?;
-        let worker = Worker::start(address, move |stop| serve(&listener, reading, stop))
+        let worker = Worker::start(move |stop| serve(&listener, reading, stop))
             .map_err(LabError::system(action))?;
-        Ok(Self { worker })
+        Ok(Self { address, _worker: worker })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.worker.address
+        self.address
     }
 }
 
 /// Takes every datagram, until it is dropped.
 #[derive(Debug)]
 pub struct UdpSink {
-    worker: Worker,
+    address: SocketAddr,
+    _worker: Worker,
 }
 
 impl UdpSink {
@@ -68,45 +69,14 @@ impl UdpSink {
         let socket = netns.run(|| UdpSocket::bind(address))?.map_err(failed(action.clone()))?;
         socket.set_nonblocking(true).map_err(failed(action.clone()))?;
         let address = socket.local_addr().map_err(failed(action.clone()))?;
-        let worker =
-            Worker::start(address, move |stop| receive(&socket, stop)).map_err(failed(action))?;
-        Ok(Self { worker })
+        let worker = Worker::start(move |stop| receive(&socket, stop)).map_err(failed(action))?;
+        Ok(Self { address, _worker: worker })
     }
 
     /// Where it is bound.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.worker.address
-    }
-}
-
-/// A thread that ends when the other end of its pipe is closed.
-#[derive(Debug)]
-struct Worker {
-    address: SocketAddr,
-    stop: Option<PipeWriter>,
-    thread: Option<JoinHandle<io::Result<()>>>,
-}
-
-impl Worker {
-    fn start(
-        address: SocketAddr,
-        work: impl FnOnce(&PipeReader) -> io::Result<()> + Send + 'static,
-    ) -> io::Result<Self> {
-        let (stopped, stop) = io::pipe()?;
-        let thread =
-            thread::Builder::new().name("sink".to_owned()).spawn(move || work(&stopped))?;
-        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            // What it returned no longer matters: its sockets are closed.
-            let _ = thread.join();
-        }
+        self.address
     }
 }
 
