@@ -3,6 +3,7 @@
 mod ids;
 mod leftovers;
 mod limits;
+mod options;
 mod paths;
 mod rows;
 mod surroundings;

@@ -18,6 +18,7 @@ pub(super) struct Ledger {
     pub(super) notified: u64,
     pub(super) copied: u64,
     pub(super) notified_twice: u64,
+    pub(super) timestamps: u64,
     pub(super) first_id: Option<u32>,
     pub(super) last_id: Option<u32>,
     pub(super) log: Vec<SendRecord>,

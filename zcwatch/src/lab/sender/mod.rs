@@ -12,6 +12,6 @@ mod socket;
 mod truth;
 mod work;
 
-pub use options::{Api, Coalesce, Drain, Options, Protocol};
+pub use options::{Api, Coalesce, Drain, ExtensionHeader, Options, Protocol, Timestamps};
 pub use run::{Sender, send};
 pub use truth::{Notified, SendRecord, Tally, Truth};

@@ -57,6 +57,27 @@ pub enum Coalesce {
     UdpCork,
 }
 
+/// Whether the kernel reports when each packet left, on the error queue too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Timestamps {
+    /// No.
+    #[default]
+    Off,
+    /// With the packet looped back beside it: that copies the payload.
+    WithPayload,
+    /// Without the packet (SOF_TIMESTAMPING_OPT_TSONLY).
+    Only,
+}
+
+/// An IPv6 extension header that each packet carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExtensionHeader {
+    /// Hop-by-hop options.
+    HopByHop,
+    /// Destination options.
+    Destination,
+}
+
 /// What a sender does.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -105,6 +126,12 @@ pub struct Options {
     /// Set IP_RECVERR: a UDP send then fails with ENOBUFS where a queue drops it.
     #[arg(long)]
     pub recverr: bool,
+    /// Have the kernel report when each packet left.
+    #[arg(long, value_enum, default_value = "off")]
+    pub timestamps: Timestamps,
+    /// Put an IPv6 extension header into each packet; needs CAP_NET_RAW.
+    #[arg(long, value_enum)]
+    pub extension_header: Option<ExtensionHeader>,
     /// Write every send and every notification down.
     #[arg(long)]
     pub log: bool,
@@ -133,6 +160,8 @@ impl Options {
             no_so_zerocopy: false,
             flagged: u64::MAX,
             recverr: false,
+            timestamps: Timestamps::default(),
+            extension_header: None,
             log: false,
             patience: Duration::from_secs(10),
         }
@@ -161,6 +190,10 @@ impl Options {
             Some("sendmmsg and coalescing both use the batch: choose one")
         } else if self.coalesce != Coalesce::Nothing && self.threads > 1 {
             Some("threads would coalesce into each other's datagrams")
+        } else if self.extension_header.is_some()
+            && (self.v4_mapped || self.destinations.iter().any(SocketAddr::is_ipv4))
+        {
+            Some("extension headers are of IPv6")
         } else {
             None
         }

@@ -8,7 +8,8 @@ use std::{
 
 use super::{
     super::{LabError, poll},
-    Sender, notification,
+    Sender,
+    notification::{self, Entry},
 };
 
 /// Another thread may read what this one polls for, so a wait is never longer.
@@ -26,8 +27,10 @@ impl Sender {
 
     fn try_read_queue(&self) -> nix::Result<()> {
         while let Some(entry) = notification::read(self.fd())? {
-            if let Some(notified) = entry {
-                self.ledger().notify(notified, self.options.log);
+            match entry {
+                Entry::Notified(notified) => self.ledger().notify(notified, self.options.log),
+                Entry::Timestamp => self.ledger().timestamps += 1,
+                Entry::Other => {}
             }
         }
         Ok(())

@@ -116,6 +116,7 @@ impl Sender {
             notified: ledger.notified,
             copied: ledger.copied,
             notified_twice: ledger.notified_twice,
+            timestamps: ledger.timestamps,
             first_id: ledger.first_id,
             last_id: ledger.last_id,
             log: ledger.joined_log(),

@@ -17,7 +17,7 @@ use nix::sys::{
 
 use super::{
     super::{LabError, sockopt},
-    Options, Protocol,
+    ExtensionHeader, Options, Protocol, Timestamps,
 };
 
 /// A socket, and where its messages go.
@@ -62,6 +62,10 @@ fn open_to(options: &Options, destinations: &[SocketAddr]) -> io::Result<Open> {
         // A small last segment must not wait for the acknowledgement of the one before.
         setsockopt(&fd, typed::TcpNoDelay, &true)?;
     }
+    stamp(fd.as_fd(), options.timestamps)?;
+    if let Some(header) = options.extension_header {
+        extend(fd.as_fd(), header)?;
+    }
     setsockopt(&fd, typed::SendTimeout, &timeval(options.patience))?;
 
     let destinations: Vec<_> = destinations.iter().map(|&to| SockaddrStorage::from(to)).collect();
@@ -70,6 +74,28 @@ fn open_to(options: &Options, destinations: &[SocketAddr]) -> io::Result<Open> {
         connect(fd.as_raw_fd(), &destinations[0])?;
     }
     Ok(Open { fd, destinations, connected })
+}
+
+/// Asks for a time by software for each packet that leaves.
+fn stamp(fd: BorrowedFd<'_>, timestamps: Timestamps) -> io::Result<()> {
+    let payload = match timestamps {
+        Timestamps::Off => return Ok(()),
+        Timestamps::WithPayload => 0,
+        Timestamps::Only => libc::SOF_TIMESTAMPING_OPT_TSONLY,
+    };
+    let flags = libc::SOF_TIMESTAMPING_TX_SOFTWARE | libc::SOF_TIMESTAMPING_SOFTWARE | payload;
+    sockopt::set(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, flags.cast_signed())
+}
+
+/// Puts an extension header without any options into each packet.
+fn extend(fd: BorrowedFd<'_>, header: ExtensionHeader) -> io::Result<()> {
+    // `struct ipv6_opt_hdr`: the kernel fills in what follows; eight bytes in all. Then PadN.
+    const PADDING: [u8; 8] = [0, 0, 1, 4, 0, 0, 0, 0];
+    let name = match header {
+        ExtensionHeader::HopByHop => libc::IPV6_HOPOPTS,
+        ExtensionHeader::Destination => libc::IPV6_DSTOPTS,
+    };
+    sockopt::set_bytes(fd, libc::IPPROTO_IPV6, name, &PADDING)
 }
 
 /// ::ffff:a.b.c.d for an IPv4 address.

@@ -69,6 +69,8 @@ pub struct Truth {
     pub copied: u64,
     /// Ids that were notified a second time: must be 0.
     pub notified_twice: u64,
+    /// Times of packets read from the error queue beside the notifications.
+    pub timestamps: u64,
     /// The smallest id notified.
     pub first_id: Option<u32>,
     /// The largest id notified.
