@@ -2,7 +2,9 @@
 //!
 //! - `ebpf build` and `ebpf check` make and verify the committed eBPF objects.
 //! - `test` runs every test, those that need root included.
+//! - `bench` measures what watching costs.
 
+mod bench;
 mod ebpf;
 mod process;
 mod test;
@@ -31,6 +33,11 @@ enum Task {
     },
     /// Run every test of the workspace (as root)
     Test,
+    /// Measure zcwatch
+    Bench {
+        #[command(subcommand)]
+        task: bench::BenchTask,
+    },
 }
 
 #[derive(Subcommand)]
@@ -58,5 +65,6 @@ fn run(cli: &Cli) -> Result<()> {
         Task::Ebpf { task: EbpfTask::Build } => ebpf::build(&tree),
         Task::Ebpf { task: EbpfTask::Check } => ebpf::check(&tree),
         Task::Test => test::run(&tree),
+        Task::Bench { task } => bench::run(&tree, task),
     }
 }

@@ -60,7 +60,8 @@ fn suite(tree: &Tree, name: &'static str, args: &[&str]) -> Outcome {
     Outcome { name, took: start.elapsed(), error }
 }
 
-fn cargo(tree: &Tree) -> Command {
+/// A cargo that works on this checkout.
+pub fn cargo(tree: &Tree) -> Command {
     // The cargo that started xtask, so that both share what they build.
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(tree.root());

@@ -54,6 +54,11 @@ impl Tree {
         self.ebpf().join("obj")
     }
 
+    /// A program that was built for release.
+    pub fn released(&self, program: &str) -> PathBuf {
+        self.target.join("release").join(program)
+    }
+
     /// The probes' own build folder: shared with the workspace's, the two would take turns holding
     /// its lock.
     pub fn ebpf_target(&self) -> PathBuf {
