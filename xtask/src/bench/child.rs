@@ -51,7 +51,8 @@ impl Child {
         // SAFETY: between fork and exec only system calls are made, and no memory is taken.
         unsafe {
             command.pre_exec(move || {
-                // Ended when we end, however that happens: an interrupt needs no handler.
+                // Ended when we end, however that happens: an interrupt needs no handler. (When
+                // the thread ends that started it; that is the main one.)
                 set_pdeathsig(Signal::SIGTERM)?;
                 if getppid() != parent {
                     return Err(Errno::ESRCH.into());
