@@ -115,6 +115,16 @@ pub mod state {
     pub const OVERLAPPED: u32 = 16;
 }
 
+/// How far a watch is.
+pub mod phase {
+    /// The probes are being tried and calibrated: only processes and sockets in the tables count.
+    pub const BEFORE: u32 = 0;
+    /// It is on.
+    pub const WATCHING: u32 = 1;
+    /// It is over: ids taken from now on are in no number.
+    pub const OVER: u32 = 2;
+}
+
 /// Sends of at least so many bytes count as large: from there on MSG_ZEROCOPY may pay
 /// (Documentation/networking/msg_zerocopy.rst: "over around 10 KB").
 pub const LARGE: i32 = 10_000;

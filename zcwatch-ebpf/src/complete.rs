@@ -101,7 +101,7 @@ pub fn notified(ctx: BtfTracePointContext) -> i32 {
     let Some(entry) = socket::lookup(cookie) else { return 0 };
     // SAFETY: the tracepoint's own socket, and its map value.
     unsafe {
-        let Some((skb, n)) = tail(sk) else { return 0 };
+        let Some(n) = tail(sk) else { return 0 };
         let mark = n.lo.wrapping_add(1);
         if (*entry).last_head == mark {
             return 0;
@@ -109,7 +109,7 @@ pub fn notified(ctx: BtfTracePointContext) -> i32 {
         (*entry).last_head = mark;
         let seen = clip(entry, n.lo, n.hi);
         if seen.ids > 0 {
-            write(kind::STARTED, cookie, &seen, n.copied, 0, trail(skb, cookie, n.lo, false));
+            write(kind::STARTED, cookie, &seen, n.copied, 0, trail(cookie, n.lo, false));
         }
     }
     0
@@ -132,10 +132,10 @@ pub fn consumed(ctx: BtfTracePointContext) -> i32 {
         let Some(entry) = socket::lookup(cookie) else { return 0 };
         let Some(n) = notification(skb) else { return 0 };
         let location: u64 = ctx.arg(1);
-        let read = READERS.get_ptr(location).is_some();
+        let read = reads(0, location) || reads(1, location);
 
         let seen = clip(entry, n.lo, n.hi);
-        let way = trail(skb, cookie, n.lo, true);
+        let way = trail(cookie, n.lo, true);
         if read && seen.below > 0 {
             // What was read repeats the pieces in it; so only this is counted.
             add(&raw mut (*entry).before, seen.below);
@@ -155,6 +155,13 @@ pub fn consumed(ctx: BtfTracePointContext) -> i32 {
         write(if read { kind::READ } else { kind::PIECE }, cookie, &seen, n.copied, location, way);
     }
     0
+}
+
+/// Is it the reader of one address family that called from here?
+#[inline(always)]
+fn reads(family: u32, location: u64) -> bool {
+    // SAFETY: a live map value, written before anything is watched.
+    READERS.get_ptr(family).is_some_and(|caller| unsafe { *caller } == location)
 }
 
 #[inline(always)]
@@ -179,7 +186,7 @@ fn write(kind: u32, cookie: u64, n: &Clipped, copied: bool, location: u64, path:
 /// # Safety
 /// `sk` is a struct sock.
 #[inline(always)]
-unsafe fn tail(sk: Ptr) -> Option<(Ptr, Notification)> {
+unsafe fn tail(sk: Ptr) -> Option<Notification> {
     // SAFETY: as promised by the caller. An empty queue points to itself.
     unsafe {
         let queue = sk as u64 + SK_ERROR_QUEUE.load() as u64;
@@ -196,33 +203,29 @@ unsafe fn tail(sk: Ptr) -> Option<(Ptr, Notification)> {
             return None;
         }
         // The range may have grown meanwhile; what it grew by is told as a piece.
-        Some((skb, first))
+        Some(first)
     }
 }
 
-/// The way of the uarg that lives in this skb's cb.
+/// The way of the uarg that has this first id; `last`: it will not be asked for again.
 #[inline(always)]
-fn trail(skb: Ptr, cookie: u64, id: u32, last: bool) -> Path {
-    let uarg = skb as u64 + SKB_CB.load() as u64;
-    let mut path = Path {
+fn trail(cookie: u64, id: u32, last: bool) -> Path {
+    if let Some(t) = path_of(cookie, id) {
+        // SAFETY: a live map value; the uarg has no packets any more that would change it.
+        unsafe {
+            let path = (*t).path;
+            if last {
+                (*t).key = 0;
+            }
+            return path;
+        }
+    }
+    Path {
         first_ns: 0,
         hops: [zcwatch_common::Hop { device: 0, intact: 0, copied: 0 }; 4],
         marks: 0,
         looks: 0,
-    };
-    if let Some(t) = PATHS.get_ptr(uarg) {
-        // SAFETY: a live map value; a torn copy can only be of a uarg that is still in use,
-        // and this one is not.
-        unsafe {
-            if (*t).cookie == cookie && (*t).id == id {
-                path = (*t).path;
-            }
-        }
-        if last {
-            let _ = PATHS.remove(uarg);
-        }
     }
-    path
 }
 
 /// Finds out which notification a piece was merged into, so that the counters alone give the
@@ -236,7 +239,7 @@ unsafe fn pair_piece(entry: *mut Socket, sk: Ptr, piece: &Clipped) {
     let ids = piece.ids;
     // SAFETY: as promised by the caller.
     unsafe {
-        if let Some((_, whole)) = tail(sk)
+        if let Some(whole) = tail(sk)
             && covers(whole.lo, whole.hi, piece.lo)
         {
             add(&raw mut (*entry).merged_into[whole.copied as usize & 1], ids);

@@ -13,10 +13,17 @@ use crate::{kernel::*, layout::*, maps::*};
 #[inline(always)]
 pub fn watched() -> bool {
     let tgid = tgid();
-    if tgid == SELF.load() {
+    // For all others, one comparison.
+    if ONLY.load() != 0 && tgid != ONLY.load() {
         return false;
     }
-    EVERYTHING.load() != 0 || PIDS.get_ptr(tgid).is_some() || named(current()) || in_cgroup()
+    if PIDS.get_ptr(tgid).is_some() {
+        return true;
+    }
+    if tgid == SELF.load() || !begun() {
+        return false;
+    }
+    EVERYTHING.load() != 0 || named(current()) || in_cgroup()
 }
 
 /// Is this process of the iterator's watched? It is not the current one: userspace puts those of

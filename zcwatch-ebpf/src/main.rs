@@ -30,6 +30,7 @@ mod maps;
 mod path;
 mod ring;
 mod send;
+mod slots;
 mod socket;
 
 #[cfg(not(test))]

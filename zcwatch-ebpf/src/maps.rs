@@ -4,11 +4,14 @@ use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, BPF_RB_NO_WAKEUP},
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
-use zcwatch_common::{Device, Header, Plain, RingKey, Socket, stat};
+use zcwatch_common::{Device, Header, Plain, RingKey, Socket, phase, stat};
 
-use crate::atomic::add;
+use crate::{
+    atomic::add,
+    slots::{Bucket, Slot, find},
+};
 
 /// Processes that are watched (tgid in the initial namespace).
 #[map]
@@ -36,12 +39,17 @@ pub static BLANK: Array<Socket> = Array::with_max_entries(1, 0);
 
 /// TCP sends between their entry and their return, by thread.
 #[map]
-pub static CALLS: HashMap<u64, Entry> = HashMap::with_max_entries(8192, 0);
+pub static CALLS: Array<Bucket<Entry>> = Array::with_max_entries(CALL_BUCKETS, 0);
 
-/// The ways of live uargs, by their address. Those whose notification is never read stay behind:
-/// the oldest make room.
+/// How many buckets [`CALLS`] has: for 16 384 threads.
+pub const CALL_BUCKETS: u32 = 4096;
+
+/// The ways of uargs, by their socket and first id.
 #[map]
-pub static PATHS: LruHashMap<u64, Trail> = LruHashMap::with_max_entries(16384, 0);
+pub static PATHS: Array<Bucket<Trail>> = Array::with_max_entries(PATH_BUCKETS, 0);
+
+/// How many buckets [`PATHS`] has: for 65 536 uargs.
+pub const PATH_BUCKETS: u32 = 16384;
 
 /// Devices on those ways, by the address of the `net_device`.
 #[map]
@@ -51,19 +59,19 @@ pub static DEVICES: HashMap<u64, Device> = HashMap::with_max_entries(1024, 0);
 #[map]
 pub static DEVICE_COUNT: Array<u32> = Array::with_max_entries(1, 0);
 
-/// Callers of `consume_skb` that hand a notification to the application. All others release a
-/// uarg that was merged.
+/// Callers of `consume_skb` that hand a notification to the application, of IPv4 and of IPv6. All
+/// others release a uarg that was merged.
 #[map]
-pub static READERS: HashMap<u64, u32> = HashMap::with_max_entries(16, 0);
+pub static READERS: Array<u64> = Array::with_max_entries(2, 0);
 
 /// Zerocopy requests of io_uring that were submitted.
 #[map]
 pub static IO_URING: HashMap<RingKey, u64> = HashMap::with_max_entries(4096, 0);
 
-/// Not 0: the watch is over. Ids taken from now on are in no number, so that all sockets are cut
-/// at one moment, however long detaching takes.
+/// How far the watch is: [`phase`]. Ids taken after its end are in no number, so that all sockets are
+/// cut at one moment, however long detaching takes.
 #[map]
-pub static ENDED: Array<u32> = Array::with_max_entries(1, 0);
+pub static PHASE: Array<u32> = Array::with_max_entries(1, 0);
 
 #[map]
 pub static STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(stat::COUNT, 0);
@@ -76,22 +84,78 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Entry {
+    /// Process and thread.
+    pub thread: u64,
+    /// 0: the send has returned.
     pub cookie: u64,
     pub entry_ns: u64,
     pub id: u32,
     pub flags: u32,
 }
 
+impl Slot for Entry {
+    #[inline(always)]
+    fn key(this: *mut Self) -> *mut u64 {
+        // SAFETY: only the address is taken.
+        unsafe { &raw mut (*this).thread }
+    }
+
+    #[inline(always)]
+    fn needed(this: *mut Self) -> u64 {
+        // SAFETY: a live map value.
+        unsafe { if (*this).cookie == 0 { 0 } else { (*this).entry_ns } }
+    }
+}
+
 /// The way of one uarg.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Trail {
+    /// [`way_key`]; 0: it has completed, and was told.
+    pub key: u64,
     pub cookie: u64,
-    /// The `net_device` looked at last, and its number: most packets stay on one.
+    /// The `net_device` looked at last, and what [`crate::path`] knows of it: most packets stay on
+    /// one.
     pub last_device: u64,
     pub id: u32,
-    pub last_index: u32,
+    pub last_known: u32,
     pub path: zcwatch_common::Path,
+}
+
+impl Slot for Trail {
+    #[inline(always)]
+    fn key(this: *mut Self) -> *mut u64 {
+        // SAFETY: only the address is taken.
+        unsafe { &raw mut (*this).key }
+    }
+
+    #[inline(always)]
+    fn needed(this: *mut Self) -> u64 {
+        // SAFETY: a live map value.
+        unsafe { if (*this).key == 0 { 0 } else { (*this).path.first_ns } }
+    }
+}
+
+/// What a uarg is looked up by: not its address, with which the verifier allows no sums.
+#[inline(always)]
+pub fn way_key(cookie: u64, id: u32) -> u64 {
+    // Never 0, which is a free slot.
+    (cookie.wrapping_mul(0xd6e8_feb8_6659_fd93) ^ id as u64) | 1 << 63
+}
+
+/// The way of a socket's uarg with this first id.
+#[inline(always)]
+pub fn path_of(cookie: u64, id: u32) -> Option<*mut Trail> {
+    let trail = find::<_, PATH_BUCKETS>(&PATHS, way_key(cookie, id))?;
+    // SAFETY: a live map value.
+    let same = unsafe { (*trail).cookie == cookie && (*trail).id == id };
+    same.then_some(trail)
+}
+
+/// The TCP send that a thread is in, or was in last.
+#[inline(always)]
+pub fn call_of(thread: u64) -> Option<*mut Entry> {
+    find::<_, CALL_BUCKETS>(&CALLS, thread)
 }
 
 #[inline(always)]
@@ -112,10 +176,21 @@ pub fn header(kind: u32, cookie: u64) -> Header {
     Header { kind, tgid: tgid(), ts: unsafe { bpf_ktime_get_ns() }, cookie }
 }
 
+/// Processes may be picked by what they are.
+#[inline(always)]
+pub fn begun() -> bool {
+    at(phase::WATCHING)
+}
+
 #[inline(always)]
 pub fn ended() -> bool {
+    at(phase::OVER)
+}
+
+#[inline(always)]
+fn at(phase: u32) -> bool {
     // SAFETY: the map's only element; a plain load of one word.
-    ENDED.get_ptr(0).is_some_and(|e| unsafe { core::ptr::read_volatile(e) } != 0)
+    PHASE.get_ptr(0).is_some_and(|p| unsafe { core::ptr::read_volatile(p) } == phase)
 }
 
 /// Writes one record, or counts it as lost.

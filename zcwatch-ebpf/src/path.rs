@@ -15,6 +15,7 @@ use crate::{
     kernel::*,
     layout::*,
     maps::*,
+    slots::claim,
     socket,
 };
 
@@ -111,7 +112,7 @@ unsafe fn pulled(skb: Ptr, sk: Ptr) {
             }
         }
         add(&raw mut (*entry).pulled, 1);
-        (*entry).pulled_device = device(dev);
+        (*entry).pulled_device = device(dev) & INDEX;
     }
 }
 
@@ -138,8 +139,16 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
         let bits = home.get::<u8>(&UARG_BITS, before.wrapping_neg());
         let intact = bits as u32 & UARG_ZEROCOPY_MASK.load() != 0;
 
-        let trail = match PATHS.get_ptr_mut(uarg) {
-            Some(t) if (*t).id == id && (sk.is_null() || (*t).cookie == cookie_of(sk)) => {
+        let owner = home.get::<u64>(&SKB_SK, SKB_SK.load());
+        let cookie = if sk.is_null() {
+            peek::<u64>(owner + SK_COOKIE.load() as u64).unwrap_or(0)
+        } else if owner == sk as u64 {
+            cookie_of(sk)
+        } else {
+            return; // no uarg of MSG_ZEROCOPY: io_uring's and vhost's live elsewhere
+        };
+        let trail = match path_of(cookie, id) {
+            Some(t) => {
                 // Of a stream, the packet that ends a send asks for its timestamp.
                 if stage == stage::QUEUE && !sk.is_null() && timestamped(&shared, sk) {
                     word(&raw mut (*t).path.marks).set(mark::TIMESTAMPED);
@@ -147,21 +156,22 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
                 t
             }
             // A uarg begins where it is queued: one seen later only was sent before the watch.
-            _ if stage != stage::QUEUE || sk.is_null() => return,
-            _ => match begin(skb, &shared, &home, uarg, intact, sk) {
+            None if stage != stage::QUEUE || sk.is_null() => return,
+            None => match begin(skb, &shared, &home, intact, sk) {
                 Some(t) => t,
                 None => return,
             },
         };
         let dev = field::<Ptr>(skb, &SKB_DEV);
-        let device = if (*trail).last_device == dev as u64 {
-            (*trail).last_index
+        let known = if (*trail).last_device == dev as u64 {
+            (*trail).last_known
         } else {
-            let index = device(dev);
-            (*trail).last_index = index;
+            let known = device(dev);
+            (*trail).last_known = known;
             (*trail).last_device = dev as u64;
-            index
+            known
         };
+        let device = known & INDEX;
         if device == 0 {
             return;
         }
@@ -178,7 +188,9 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
                 if heard(dev) == HEARD {
                     signs |= sign::HEARD_IN;
                 }
-                if known(&DEV_TCX_INGRESS) && !field::<Ptr>(dev, &DEV_TCX_INGRESS).is_null() {
+                if crate::kernel::known(&DEV_TCX_INGRESS)
+                    && !field::<Ptr>(dev, &DEV_TCX_INGRESS).is_null()
+                {
                     signs |= sign::FILTERED;
                 }
             }
@@ -193,8 +205,7 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
             marks |= mark::GSO_WITHOUT_SG;
         }
         if stage == stage::XMIT
-            && let Some(d) = DEVICES.get_ptr(dev as u64)
-            && (*d).peer_xdp == 1
+            && known & PEER_XDP != 0
             && shared.get::<u8>(&SHINFO_NR_FRAGS, 0) != 0
         {
             marks |= mark::VETH_PEER_XDP;
@@ -214,18 +225,12 @@ unsafe fn begin(
     skb: Ptr,
     shared: &Stretch,
     home: &Stretch,
-    uarg: u64,
     intact: bool,
     sk: Ptr,
 ) -> Option<*mut Trail> {
     // SAFETY: as promised by the caller.
     unsafe {
-        // A uarg of MSG_ZEROCOPY lives in the cb of an skb of the same socket; others
-        // (io_uring, vhost) do not.
         let before = SKB_CB.load() - SKB_SK.load();
-        if home.get::<u64>(&SKB_SK, SKB_SK.load()) != sk as u64 {
-            return None;
-        }
         let id = home.get::<u32>(&UARG_ID, before.wrapping_neg());
         let mut cookie = cookie_of(sk);
         let entry = match socket::lookup(cookie) {
@@ -267,23 +272,26 @@ unsafe fn begin(
         if known(&NET_PTYPE_ALL) {
             marks |= mark::LISTS_READ;
         }
-        let fresh = Trail {
-            cookie,
-            last_device: 0,
-            id,
-            last_index: 0,
-            path: Path {
-                first_ns: bpf_ktime_get_ns(),
-                hops: [Hop { device: 0, intact: 0, copied: 0 }; MAX_HOPS],
-                marks,
-                looks: 0,
-            },
-        };
-        if PATHS.insert(uarg, &fresh, 0).is_err() {
+        let key = way_key(cookie, id);
+        let Some((place, lost)) = claim::<_, PATH_BUCKETS>(&PATHS, key) else {
             count(stat::PATHS_FULL);
             return None;
+        };
+        if lost {
+            // The way of another uarg that has not completed, or not been read.
+            count(stat::PATHS_FULL);
         }
-        PATHS.get_ptr_mut(uarg)
+        (*place).cookie = cookie;
+        (*place).last_device = 0;
+        (*place).id = id;
+        (*place).last_known = 0;
+        (*place).path = Path {
+            first_ns: bpf_ktime_get_ns(),
+            hops: [Hop { device: 0, intact: 0, copied: 0 }; MAX_HOPS],
+            marks,
+            looks: 0,
+        };
+        Some(place)
     }
 }
 
@@ -375,7 +383,13 @@ unsafe fn note(trail: *mut Trail, device: u32, stage: u8, intact: bool) {
     }
 }
 
-/// The number of a device; enters it, or writes it again when it changed.
+/// The part of [`device`]'s answer that is the number.
+const INDEX: u32 = 0xffff;
+/// The device is a veth whose peer runs native XDP.
+const PEER_XDP: u32 = 1 << 16;
+
+/// The number of a device, 0 if it has none, and [`PEER_XDP`]; enters it, or writes it again when it
+/// changed.
 ///
 /// # Safety
 /// `dev` is a struct net_device.
@@ -400,7 +414,7 @@ unsafe fn device(dev: Ptr) -> u32 {
                 && (*d).heard == heard
                 && (*d).peer_xdp == peer_xdp(dev, &raw const (*d).link)
             {
-                return (*d).index;
+                return answer(d);
             }
             index = (*d).index;
         }
@@ -429,18 +443,27 @@ unsafe fn device(dev: Ptr) -> u32 {
         // Of two CPUs that see it first, one wins.
         let flag = if old.is_some() { 0 } else { BPF_NOEXIST as u64 };
         if DEVICES.insert(dev as u64, &*fresh, flag).is_ok() {
+            let known = answer(fresh);
             record.submit(BPF_RB_NO_WAKEUP as u64);
-            return index;
+            return known;
         }
         record.discard(BPF_RB_NO_WAKEUP as u64);
         match DEVICES.get_ptr(dev as u64) {
-            Some(d) => (*d).index,
+            Some(d) => answer(d),
             None => {
                 count(stat::DEVICES_FULL);
                 0
             }
         }
     }
+}
+
+/// # Safety
+/// `d` points to a whole device.
+#[inline(always)]
+unsafe fn answer(d: *const Device) -> u32 {
+    // SAFETY: as promised by the caller.
+    unsafe { (*d).index & INDEX | if (*d).peer_xdp == 1 { PEER_XDP } else { 0 } }
 }
 
 /// The driver's name for such devices, NUL-padded; empty for hardware and loopback.

@@ -14,6 +14,7 @@ use crate::{
     kernel::*,
     layout::*,
     maps::*,
+    slots::claim,
     socket,
 };
 
@@ -50,16 +51,32 @@ pub fn tcp_entry(ctx: BtfTracePointContext) -> i32 {
             cookie = fresh;
         }
         let thread = bpf_get_current_pid_tgid();
-        if let Some(open) = CALLS.get_ptr(thread)
+        let place = call_of(thread);
+        if let Some(open) = place
             && (*open).cookie == cookie
             && (*open).id == id
         {
             return 0;
         }
-        let entry = Entry { cookie, entry_ns: bpf_ktime_get_ns(), id, flags };
-        if CALLS.insert(thread, &entry, 0).is_err() {
-            count(stat::CALLS_FULL);
-        }
+        let place = match place {
+            Some(place) => place,
+            None => match claim::<_, CALL_BUCKETS>(&CALLS, thread) {
+                Some((place, false)) => place,
+                // Its owner is inside a send: theirs or ours goes without an entry.
+                Some((place, true)) => {
+                    count(stat::CALLS_FULL);
+                    place
+                }
+                None => {
+                    count(stat::CALLS_FULL);
+                    return 0;
+                }
+            },
+        };
+        (*place).entry_ns = bpf_ktime_get_ns();
+        (*place).id = id;
+        (*place).flags = flags;
+        (*place).cookie = cookie;
     }
     0
 }
@@ -78,12 +95,14 @@ pub fn send_return(ctx: BtfTracePointContext) -> i32 {
     }
     let thread = bpf_get_current_pid_tgid();
     let mut call = None;
-    if let Some(open) = CALLS.get_ptr(thread) {
+    if let Some(place) = call_of(thread) {
         // SAFETY: a live map value, written by this thread only.
-        let open = unsafe { *open };
-        let _ = CALLS.remove(thread);
-        if open.cookie == cookie {
-            call = Some(open);
+        unsafe {
+            let open = *place;
+            (*place).cookie = 0;
+            if open.cookie == cookie && cookie != 0 {
+                call = Some(open);
+            }
         }
     }
     let (fd, flags) = match (current_call(), call) {

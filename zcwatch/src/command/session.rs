@@ -141,7 +141,9 @@ impl Outcome {
 /// What the probes must pick themselves.
 fn filter(target: &Target) -> anyhow::Result<Filter> {
     let cgroups: Result<_, _> = target.cgroup.iter().map(|c| cgroup::find(c.as_ref())).collect();
+    let alone = !target.follow && target.comm.is_empty() && target.cgroup.is_empty();
     Ok(Filter {
+        only: target.pids.first().copied().filter(|_| alone && target.pids.len() == 1),
         everything: target.is_everything(),
         comms: target.comm.clone(),
         cgroups: cgroups?,

@@ -12,7 +12,7 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf},
     programs::{CgroupAttachMode, Program as AyaProgram, ProgramError},
 };
-use zcwatch_common::{Device, Held, Plain, RingKey, Socket, stat};
+use zcwatch_common::{Device, Held, Plain, RingKey, Socket, phase, stat};
 
 use super::{
     btf::KernelTypes,
@@ -45,6 +45,8 @@ pub struct Settings {
 /// Which processes the probes pick themselves. Each way adds processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
+    /// This process alone, and never another one: it costs the others least.
+    pub only: Option<u32>,
     /// All but zcwatch.
     pub everything: bool,
     /// By name, at most 15 bytes each.
@@ -104,6 +106,7 @@ impl Probe {
         }
         let filter = &settings.filter;
         layout.set("SELF", std::process::id());
+        layout.set("ONLY", filter.only.unwrap_or(0));
         layout.set("EVERYTHING", filter.everything.into());
         layout.set("BY_COMM", (!filter.comms.is_empty()).into());
         layout.set("FOLLOW", filter.follow.into());
@@ -236,12 +239,12 @@ impl Probe {
         HashMap::try_from(self.take("SOCKETS")?).map_err(|e| unusable("SOCKETS", &e))
     }
 
-    /// The callers of `consume_skb` that hand out notifications.
+    /// The callers of `consume_skb` that hand out notifications, of IPv4 and of IPv6.
     ///
     /// # Errors
     /// When the object lacks the map.
-    pub fn readers(&mut self) -> Result<HashMap<MapData, u64, u32>, ProbeError> {
-        HashMap::try_from(self.take("READERS")?).map_err(|e| unusable("READERS", &e))
+    pub fn readers(&mut self) -> Result<Array<MapData, u64>, ProbeError> {
+        Array::try_from(self.take("READERS")?).map_err(|e| unusable("READERS", &e))
     }
 
     /// Devices on the packets' ways.
@@ -317,14 +320,26 @@ impl Probe {
         Ok(bytes.chunks_exact(size_of::<Held>()).map(bytemuck::pod_read_unaligned).collect())
     }
 
+    /// Begins the window in the kernel: processes that are picked by what they are count now.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn begin(&mut self) -> Result<(), ProbeError> {
+        self.enter(phase::WATCHING)
+    }
+
     /// Ends the window in the kernel: what is sent from now on is in no number.
     ///
     /// # Errors
     /// When the map cannot be written.
     pub fn end(&mut self) -> Result<(), ProbeError> {
-        let map = self.ebpf.map_mut("ENDED").ok_or_else(|| absent("ENDED"))?;
-        let mut map = Array::<_, u32>::try_from(map).map_err(|e| unusable("ENDED", &e))?;
-        map.set(0, 1, 0).map_err(|e| unusable("ENDED", &e))
+        self.enter(phase::OVER)
+    }
+
+    fn enter(&mut self, phase: u32) -> Result<(), ProbeError> {
+        let map = self.ebpf.map_mut("PHASE").ok_or_else(|| absent("PHASE"))?;
+        let mut map = Array::<_, u32>::try_from(map).map_err(|e| unusable("PHASE", &e))?;
+        map.set(0, phase, 0).map_err(|e| unusable("PHASE", &e))
     }
 
     /// Detaches every hook; the maps stay readable.

@@ -182,6 +182,7 @@ const MEMBERS: &[Field] = &[
     at("TASK_LEADER", "task_struct", "group_leader"),
     at("SIGNAL_LIVE", "signal_struct", "live"),
     row("SELF", Source::Asked),
+    row("ONLY", Source::Asked),
     row("EVERYTHING", Source::Asked),
     row("BY_COMM", Source::Asked),
     row("CGROUP_LEVELS", Source::Asked),

@@ -53,7 +53,7 @@ const REGISTER: &[&str] = &[
 ];
 /// What asking whether the current process is watched reads.
 const WATCHED: &[&str] =
-    &["BY_COMM", "CGROUP_LEVELS", "EVERYTHING", "SELF", "TASK_COMM", "TASK_LEADER"];
+    &["BY_COMM", "CGROUP_LEVELS", "EVERYTHING", "ONLY", "SELF", "TASK_COMM", "TASK_LEADER"];
 /// What a look at the system call reads.
 const CALL: &[&str] = &[
     "NR_IO_URING_ENTER",
@@ -92,6 +92,7 @@ const LOOK: &[&str] = &[
     "SKB_END",
     "SKB_HEAD",
     "SKB_SK",
+    "SK_COOKIE",
     "UARG_BITS",
     "UARG_ID",
     "UARG_ZEROCOPY_MASK",
@@ -120,12 +121,12 @@ pub const PROGRAMS: &[Program] = &[
     Program {
         name: "consumed",
         attach: Attach::Tracepoint("consume_skb"),
-        reads: &[NOTIFICATION, &["SKB_CB", "SKB_LEN", "SKB_LIST_PREV", "SKB_SK"]],
+        reads: &[NOTIFICATION, &["SKB_LEN", "SKB_LIST_PREV", "SKB_SK"]],
     },
     Program {
         name: "notified",
         attach: Attach::Tracepoint("inet_sk_error_report"),
-        reads: &[NOTIFICATION, &["SKB_CB", "SKB_LIST_PREV"]],
+        reads: &[NOTIFICATION, &["SKB_LIST_PREV"]],
     },
     Program {
         name: "send_return",

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aya::maps::{HashMap, MapData, RingBuf};
+use aya::maps::{Array, HashMap, MapData, RingBuf};
 use nix::{
     getsockopt_impl,
     poll::{PollFd, PollFlags, poll},
@@ -50,15 +50,15 @@ const PATIENCE_MS: u16 = 500;
 /// When not even IPv4 loopback can be used.
 pub fn learn(
     sockets: &mut HashMap<MapData, u64, Socket>,
-    readers: &mut HashMap<MapData, u64, u32>,
+    readers: &mut Array<MapData, u64>,
     ring: &mut RingBuf<MapData>,
 ) -> Result<(), ProbeError> {
     let families: [SocketAddr; 2] =
         [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
-    for (i, addr) in families.into_iter().enumerate() {
+    for (i, addr) in (0..).zip(families) {
         let location = Sample::bind(addr).and_then(|s| s.reader(sockets, ring));
         match location {
-            Ok(location) => readers.insert(location, 1, 0).map_err(|e| failed(&e))?,
+            Ok(location) => readers.set(i, location, 0).map_err(|e| failed(&e))?,
             // A host without IPv6 has no IPv6 reader to tell apart.
             Err(_) if i > 0 => {}
             Err(e) => return Err(failed(&e)),

@@ -87,6 +87,7 @@ impl Live {
                 self.surroundings.add_namespace(netns);
             }
         }
+        self.probe.begin()?;
         // Those that the calibration crossed; their records are gone.
         self.tell_devices(sink);
         for held in self.probe.held()? {
