@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 use zcwatch::lab::{
-    Family, Layout, Topology, UdpSink,
+    Direction, End, Family, Layout, Topology, Tweak, UdpSink,
     sender::{Api, Coalesce, Drain, Options},
 };
 
@@ -104,6 +104,50 @@ fn every_call_takes_one_id_a_message() -> Result<()> {
             assert_eq!(truth.remote, None);
         }
     }
+    Ok(())
+}
+
+#[test]
+fn a_batch_goes_on_after_the_message_it_stopped_at() -> Result<()> {
+    let path = Topology::new(Layout::Loopback)?;
+    let sink = path.udp_sink(Family::V4)?;
+    for (batch, count) in [(4, 16), (8, 16), (16, 15)] {
+        println!("{count} in batches of {batch}");
+        let sizes = vec![1400, 1400, 1400, 70_000];
+        let options =
+            Options { sizes, api: Api::Sendmmsg, batch, count, ..Options::udp(sink.address()) };
+        let truth = send(path.client(), options)?;
+        let refused = count / 4;
+        assert_all(Copied, count - refused, &truth);
+        assert_eq!(truth.errors.get("EMSGSIZE"), Some(&refused));
+        assert_eq!(truth.sends_with_error, 0);
+    }
+    Ok(())
+}
+
+/// A batch that has sent something says nothing of the message that it stopped at. That one is
+/// sent again, and has taken an id before.
+#[test]
+fn a_message_that_ends_a_batch_may_keep_its_id() -> Result<()> {
+    let path = Topology::with(Layout::Veth, &[Tweak::TcDrop(End::Client, Direction::Egress)])?;
+    let dropped = path.closed_port(Family::V4);
+    let here = UdpSink::start(path.client(), SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let options = Options {
+        destinations: vec![here.address(), dropped],
+        api: Api::Sendmmsg,
+        batch: 4,
+        count: 12,
+        recverr: true,
+        log: true,
+        ..Options::udp(dropped)
+    };
+    let truth = send(path.client(), options)?;
+    assert_eq!((truth.sends.count, truth.sends_with_error, truth.notified), (6, 12, 18));
+    assert_eq!(truth.errors.get("ENOBUFS"), Some(&6));
+    let said: Vec<_> = truth.log.iter().map(|record| record.copied).collect();
+    // The first two are in one notification, which says of both what held for the first.
+    assert_eq!(said, [true, true, false].map(Some).repeat(6));
+    assert!(truth.log.iter().map(|record| record.id).eq((0..18).map(Some)));
     Ok(())
 }
 

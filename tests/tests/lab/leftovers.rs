@@ -10,9 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use aya::programs::loaded_programs;
+use clap::ValueEnum;
 use nix::net::if_::if_nameindex;
 use serde_json::Value;
-use zcwatch::lab::{Netns, VethEnd, create_veth, sender::Options};
+use zcwatch::lab::{Layout, Netns, VethEnd, create_veth, sender::Options};
 use zcwatch_tests::Workload;
 
 use super::send;
@@ -113,7 +114,9 @@ fn held_objects(pid: u32) -> Result<Vec<String>> {
 #[test]
 fn a_dropped_path_is_gone() -> Result<()> {
     let before = (devices()?, fs::read_to_string("/proc/self/mounts")?);
-    for layout in ["loopback", "veth", "veth-xdp", "forwarded", "forwarded-drop"] {
+    for layout in Layout::value_variants() {
+        let name = layout.to_possible_value().context("a layout without a name")?;
+        let layout = name.get_name();
         let Held { mut holder, observers, programs } = Held::new(layout)?;
         assert_eq!((devices()?, fs::read_to_string("/proc/self/mounts")?), before);
         assert_ne!(held_objects(holder.pid())?, Vec::<String>::new());

@@ -1,11 +1,17 @@
 //! What the sender's options do.
 
-use anyhow::Result;
+use std::{
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
 use zcwatch::lab::{
     Family,
-    Layout::VethXdp,
-    Topology,
-    sender::{ExtensionHeader, Options, Timestamps},
+    Layout::{Veth, VethXdp},
+    Reading, TcpSink, Topology, Tweak,
+    sender::{Api, Drain, ExtensionHeader, Options, Timestamps, Truth},
 };
 use zcwatch_tests::cpu::OneCpu;
 
@@ -51,5 +57,115 @@ fn datagrams_with_an_extension_header_are_copied_at_send() -> Result<()> {
         let stream = Options { extension_header, count: COUNT, ..Options::tcp(tcp.address()) };
         assert_all(NotCopied, COUNT, &send(path.client(), stream)?);
     }
+    Ok(())
+}
+
+#[test]
+fn what_does_not_wait_is_taken_in_part_or_refused() -> Result<()> {
+    const SIZE: usize = 1 << 18;
+    let path = Topology::new(Veth)?;
+    let address = SocketAddr::new(path.server_ip(Family::V4), 0);
+    let slowly = Reading::Slowly(Duration::from_millis(1));
+    let sink = TcpSink::start(path.server(), address, slowly)?;
+    let options = Options {
+        sizes: vec![SIZE],
+        count: 200,
+        nonblocking: true,
+        drain: Drain::AtEnd,
+        delay: Duration::from_micros(200),
+        ..Options::tcp(sink.address())
+    };
+    let truth = send(path.client(), options)?;
+    println!("{:?}, {:?}", truth.sends, truth.errors);
+    let refused = truth.errors.get("EAGAIN").copied().unwrap_or(0);
+    assert_eq!(truth.sends.count + refused, 200);
+    assert!(refused > 0);
+    assert!(truth.sends.min < Some(SIZE as u64), "none was taken in part");
+    assert_all(Copied, truth.sends.count, &truth);
+    let start = Instant::now();
+    while sink.received() != truth.sends.bytes {
+        let received = sink.received();
+        ensure!(start.elapsed() < Duration::from_secs(10), "{received} received of {truth:?}");
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// How many of the earlier messages were not notified when each was sent.
+fn in_flight(truth: &Truth) -> Result<Vec<usize>> {
+    let notified: Option<Vec<u64>> = truth.log.iter().map(|record| record.t_notified).collect();
+    let notified = notified.context("not all were notified")?;
+    let open = |(turn, at): (usize, u64)| notified[..turn].iter().filter(|&&t| t > at).count();
+    Ok(truth.log.iter().map(|record| record.t_before).enumerate().map(open).collect())
+}
+
+#[test]
+fn a_window_is_filled_and_never_exceeded() -> Result<()> {
+    let path = Topology::with(VethXdp, &[Tweak::Rate(40_000_000)])?;
+    let sink = path.tcp_sink(Family::V4)?;
+    for window in [1, 4] {
+        let drain = Drain::Window;
+        let options = Options { window, drain, log: true, ..Options::tcp(sink.address()) };
+        let truth = send(path.client(), Options { count: 40, ..options })?;
+        assert_all(NotCopied, 40, &truth);
+        let open = in_flight(&truth)?;
+        println!("{open:?}");
+        assert_eq!(open.iter().max(), Some(&(window as usize - 1)));
+    }
+    Ok(())
+}
+
+#[test]
+fn the_flag_is_passed_as_the_options_say() -> Result<()> {
+    let path = Topology::new(Veth)?;
+    let sink = path.tcp_sink(Family::V4)?;
+    let options = || Options { count: 150, ..Options::tcp(sink.address()) };
+    let some = Options { plain_first: 3, flag_every: 5, flagged: 4, ..options() };
+    for (options, flagged) in [
+        (Options { plain_first: 100, ..options() }, 50),
+        (Options { flag_every: 10, ..options() }, 15),
+        (some, 4),
+        // Never used.
+        (Options { flagged: 0, ..options() }, 0),
+        // Gave up.
+        (Options { give_up_after: 3, ..options() }, 3),
+    ] {
+        let truth = send(path.client(), options)?;
+        assert_all(Copied, flagged, &truth);
+        assert_eq!((truth.plain.count, truth.errors.len()), (150 - flagged, 0));
+    }
+    Ok(())
+}
+
+#[test]
+fn nobody_gives_up_what_is_not_copied() -> Result<()> {
+    let path = Topology::new(VethXdp)?;
+    let sink = path.tcp_sink(Family::V4)?;
+    let options = Options { give_up_after: 1, ..Options::tcp(sink.address()) };
+    assert_all(NotCopied, 100, &send(path.client(), options)?);
+    Ok(())
+}
+
+#[test]
+fn one_destination_may_complete_long_after_another() -> Result<()> {
+    let path = Topology::new(Veth)?;
+    // Three requests in vain, not a second apart.
+    path.client().set_sysctl("net/ipv4/neigh/client0/retrans_time_ms", "100")?;
+    let sink = path.udp_sink(Family::V4)?;
+    let nobody = SocketAddr::new(path.nobody_ip(Family::V4).context("no network")?, 9);
+    let options = Options {
+        destinations: vec![nobody, sink.address()],
+        api: Api::Sendto,
+        count: 6,
+        drain: Drain::AtEnd,
+        log: true,
+        ..Options::udp(nobody)
+    };
+    let truth = send(path.client(), options)?;
+    let said: Vec<_> = truth.log.iter().map(|record| record.copied).collect();
+    assert_eq!(said, [false, true, false, true, false, true].map(Some));
+    let order: Vec<_> = truth.notification_log.iter().map(|said| said.lo).collect();
+    println!("{order:?}");
+    assert_eq!(order, [1, 3, 5, 0, 2, 4]);
     Ok(())
 }

@@ -4,6 +4,11 @@ use std::{
     io::{self, PipeReader, Read},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::AsFd,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use super::{LabError, Netns, poll, worker::Worker};
@@ -13,6 +18,8 @@ use super::{LabError, Netns, poll, worker::Worker};
 pub enum Reading {
     /// Reads and discards.
     Yes,
+    /// Reads and discards 16 KiB at a time, and rests for so long after each.
+    Slowly(Duration),
     /// Accepts and never reads: the window closes, and sends stay in flight.
     No,
 }
@@ -21,6 +28,7 @@ pub enum Reading {
 #[derive(Debug)]
 pub struct TcpSink {
     address: SocketAddr,
+    received: Arc<AtomicU64>,
     _worker: Worker,
 }
 
@@ -39,15 +47,23 @@ impl TcpSink {
             })?
             .map_err(LabError::system::<io::Error>(action.clone()))?;
         let address = listener.local_addr().map_err(LabError::system(action.clone()))?;
-        let worker = Worker::start(move |stop| serve(&listener, reading, stop))
+        let received = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&received);
+        let worker = Worker::start(move |stop| serve(&listener, reading, &counted, stop))
             .map_err(LabError::system(action))?;
-        Ok(Self { address, _worker: worker })
+        Ok(Self { address, received, _worker: worker })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Bytes read so far, of all connections.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 }
 
@@ -80,12 +96,21 @@ impl UdpSink {
     }
 }
 
-fn serve(listener: &TcpListener, reading: Reading, stop: &PipeReader) -> io::Result<()> {
+fn serve(
+    listener: &TcpListener,
+    reading: Reading,
+    received: &AtomicU64,
+    stop: &PipeReader,
+) -> io::Result<()> {
     let mut streams: Vec<TcpStream> = Vec::new();
-    let mut buffer = vec![0; 256 << 10];
+    let (size, rest) = match reading {
+        Reading::Slowly(rest) => (16 << 10, Some(rest)),
+        Reading::Yes | Reading::No => (256 << 10, None),
+    };
+    let mut buffer = vec![0; size];
     loop {
         let mut fds = vec![stop.as_fd(), listener.as_fd()];
-        if reading == Reading::Yes {
+        if reading != Reading::No {
             fds.extend(streams.iter().map(AsFd::as_fd));
         }
         let ready = poll::readable(&fds, None)?;
@@ -93,13 +118,22 @@ fn serve(listener: &TcpListener, reading: Reading, stop: &PipeReader) -> io::Res
             return Ok(());
         }
         let mut turn = ready[2..].iter();
-        streams
-            .retain_mut(|stream| turn.next() != Some(&true) || goes_on(stream.read(&mut buffer)));
+        streams.retain_mut(|stream| {
+            if turn.next() != Some(&true) {
+                return true;
+            }
+            let answer = stream.read(&mut buffer);
+            received.fetch_add(*answer.as_ref().unwrap_or(&0) as u64, Ordering::Relaxed);
+            goes_on(answer)
+        });
         if ready[1] {
             while let Ok((stream, _)) = listener.accept() {
                 stream.set_nonblocking(true)?;
                 streams.push(stream);
             }
+        }
+        if rest.is_some() && poll::readable(&[stop.as_fd()], rest)?[0] {
+            return Ok(());
         }
     }
 }

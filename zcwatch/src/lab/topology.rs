@@ -138,6 +138,12 @@ impl Topology {
         }
     }
 
+    /// Whether somebody has the receiver's address.
+    #[must_use]
+    pub fn has_receiver(&self) -> bool {
+        self.layout == Layout::Loopback || self.far_end().is_some()
+    }
+
     /// A TCP sink at the receiver, on a port that the kernel chooses.
     ///
     /// # Errors

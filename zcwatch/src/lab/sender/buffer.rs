@@ -1,5 +1,9 @@
 //! The payload.
 
+use std::sync::Arc;
+
+use super::Options;
+
 const PAGE: usize = 4096;
 
 /// Bytes that are written once and only read thereafter: the kernel holds their pages until
@@ -12,7 +16,12 @@ pub(super) struct Payload {
 }
 
 impl Payload {
-    pub(super) fn new(size: usize) -> Self {
+    /// Large enough for every message.
+    pub(super) fn of(options: &Options) -> Arc<Self> {
+        Arc::new(Self::new(options.sizes.iter().copied().max().unwrap_or(0)))
+    }
+
+    fn new(size: usize) -> Self {
         // Written, not zeroed: untouched memory is one shared page of zeroes.
         let bytes: Vec<u8> = (0..size + PAGE).map(|at| at as u8).collect();
         let start = bytes.as_ptr().align_offset(PAGE).min(PAGE);

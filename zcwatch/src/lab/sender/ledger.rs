@@ -14,6 +14,9 @@ pub(super) struct Ledger {
     pub(super) ignored: Tally,
     pub(super) plain: Tally,
     pub(super) errors: BTreeMap<String, u64>,
+    /// sendmmsg calls that stopped before the last message of their batch: the one they stopped
+    /// at failed without a word.
+    pub(super) cut_short: u64,
     pub(super) notifications: u64,
     pub(super) notified: u64,
     pub(super) copied: u64,
@@ -35,7 +38,7 @@ impl Ledger {
 
     /// Notes ids that failed calls must have kept: more were notified than accepted.
     pub(super) fn settle_errors(&mut self) {
-        let failed = self.errors.values().sum();
+        let failed = self.errors.values().sum::<u64>() + self.cut_short;
         self.sends_with_error = self.notified.saturating_sub(self.sends.count).min(failed);
     }
 
@@ -121,6 +124,12 @@ mod tests {
         ledger.fail(Errno::ENOBUFS);
         ledger.settle_errors();
         assert_eq!((ledger.sends_with_error, ledger.ids()), (2, 3));
+        ledger.notify(notified(3, 9, false), false);
+        ledger.settle_errors();
+        assert_eq!(ledger.sends_with_error, 3, "no more than failed");
+        ledger.cut_short += 1;
+        ledger.settle_errors();
+        assert_eq!(ledger.sends_with_error, 4, "or ended a batch");
         assert_eq!(ledger.errors["ENOBUFS"], 3);
     }
 

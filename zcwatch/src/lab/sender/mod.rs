@@ -2,6 +2,7 @@
 
 mod buffer;
 mod call;
+mod churn;
 mod clock;
 mod ledger;
 mod notification;
@@ -12,6 +13,7 @@ mod socket;
 mod truth;
 mod work;
 
+pub use churn::{Churned, churn};
 pub use options::{Api, Coalesce, Drain, ExtensionHeader, Options, Protocol, Timestamps};
-pub use run::{Sender, send};
+pub use run::{Sender, host_pid, send};
 pub use truth::{Notified, SendRecord, Tally, Truth};

@@ -41,6 +41,8 @@ pub enum Drain {
     Never,
     /// After the last send, until all that was sent is notified.
     AtEnd,
+    /// When `window` messages are in flight, until there is room for the next; and at the end.
+    Window,
     /// All the time, by a thread that spins on it.
     BusyReader,
 }
@@ -117,12 +119,27 @@ pub struct Options {
     /// When to read the error queue.
     #[arg(long, value_enum, default_value = "every-send")]
     pub drain: Drain,
+    /// Messages in flight at most, where the error queue is read by that.
+    #[arg(long, default_value_t = 8)]
+    pub window: u64,
+    /// Pass MSG_DONTWAIT: a stream takes what there is room for, or fails with EAGAIN.
+    #[arg(long)]
+    pub nonblocking: bool,
     /// Leave SO_ZEROCOPY off: the kernel ignores the flag.
     #[arg(long)]
     pub no_so_zerocopy: bool,
-    /// Pass MSG_ZEROCOPY with the first so many messages of each thread only.
+    /// Pass no MSG_ZEROCOPY with the first so many messages of each thread.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    pub plain_first: u64,
+    /// Then pass it with the first of so many messages, and not with the others.
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub flag_every: u64,
+    /// Pass MSG_ZEROCOPY with so many messages of each thread only.
     #[arg(long, value_name = "COUNT", default_value_t = u64::MAX, hide_default_value = true)]
     pub flagged: u64,
+    /// Pass no more MSG_ZEROCOPY once so many messages were notified as copied.
+    #[arg(long, value_name = "COUNT", default_value_t = u64::MAX, hide_default_value = true)]
+    pub give_up_after: u64,
     /// Set IP_RECVERR: a UDP send then fails with ENOBUFS where a queue drops it.
     #[arg(long)]
     pub recverr: bool,
@@ -157,8 +174,13 @@ impl Options {
             threads: 1,
             delay: Duration::ZERO,
             drain: Drain::default(),
+            window: 8,
+            nonblocking: false,
             no_so_zerocopy: false,
+            plain_first: 0,
+            flag_every: 1,
             flagged: u64::MAX,
+            give_up_after: u64::MAX,
             recverr: false,
             timestamps: Timestamps::default(),
             extension_header: None,
@@ -178,8 +200,8 @@ impl Options {
         let named = self.unconnected || self.destinations.len() > 1;
         if self.destinations.is_empty() || self.sizes.is_empty() {
             Some("at least one destination and one size are needed")
-        } else if self.threads == 0 || self.batch == 0 {
-            Some("threads and batch start at 1")
+        } else if self.threads == 0 || self.batch == 0 || self.window == 0 || self.flag_every == 0 {
+            Some("threads, batch, window and flag-every start at 1")
         } else if named && self.protocol == Protocol::Tcp {
             Some("a stream is connected to one destination")
         } else if named && self.api == Api::Send {

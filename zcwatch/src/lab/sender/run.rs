@@ -2,11 +2,11 @@
 
 use std::{
     fs,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     os::unix::fs::MetadataExt,
     process,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -25,7 +25,7 @@ use super::{
 pub struct Sender {
     pub(super) options: Options,
     pub(super) open: Open,
-    pub(super) payload: Payload,
+    pub(super) payload: Arc<Payload>,
     netns: u64,
     ledger: Mutex<Ledger>,
 }
@@ -36,7 +36,11 @@ pub struct Sender {
 /// Those of [`Sender::open`] and [`Sender::run`]. Failed sends are no errors but part of the
 /// truth.
 pub fn send(options: Options) -> Result<Truth, LabError> {
-    let sender = Sender::open(options)?;
+    run(&Sender::open(options)?)
+}
+
+/// Sends, and tells.
+pub(super) fn run(sender: &Sender) -> Result<Truth, LabError> {
     sender.run(&AtomicBool::new(false))?;
     sender.truth()
 }
@@ -48,12 +52,30 @@ impl Sender {
     /// # Errors
     /// When the options contradict each other, or the destination can't be reached.
     pub fn open(options: Options) -> Result<Self, LabError> {
-        if let Some(why) = options.contradiction() {
-            return Err(LabError::Options(why));
-        }
-        let netns = Netns::current()?.inum();
+        let payload = Payload::of(&options);
+        Self::open_with(options, payload)
+    }
+
+    /// As [`Sender::open`], with a payload that is large enough.
+    pub(super) fn open_with(options: Options, payload: Arc<Payload>) -> Result<Self, LabError> {
+        consistent(&options)?;
         let open = socket::open(&options)?;
-        let payload = Payload::new(options.sizes.iter().copied().max().unwrap_or(0));
+        Self::with(options, open, payload)
+    }
+
+    /// Takes over a socket that another process has opened by the same options.
+    ///
+    /// # Errors
+    /// When the options contradict each other.
+    pub fn adopt(options: Options, socket: OwnedFd) -> Result<Self, LabError> {
+        consistent(&options)?;
+        let open = socket::adopt(&options, socket);
+        let payload = Payload::of(&options);
+        Self::with(options, open, payload)
+    }
+
+    fn with(options: Options, open: Open, payload: Arc<Payload>) -> Result<Self, LabError> {
+        let netns = Netns::current()?.inum();
         Ok(Self { options, open, payload, netns, ledger: Mutex::default() })
     }
 
@@ -98,7 +120,8 @@ impl Sender {
         let local = socket::local(fd).map_err(failed())?;
         let ledger = self.ledger();
         Ok(Truth {
-            pid: process::id(),
+            pid: host_pid(),
+            own_pid: process::id(),
             fd: fd.as_raw_fd(),
             inode,
             cookie,
@@ -124,6 +147,12 @@ impl Sender {
         })
     }
 
+    /// The socket.
+    #[must_use]
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.fd()
+    }
+
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.open.fd.as_fd()
     }
@@ -132,6 +161,17 @@ impl Sender {
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn consistent(options: &Options) -> Result<(), LabError> {
+    options.contradiction().map_or(Ok(()), |why| Err(LabError::Options(why)))
+}
+
+/// This process's id as `/proc` counts it: in a PID namespace of its own it has another.
+#[must_use]
+pub fn host_pid() -> u32 {
+    let seen = fs::read_link("/proc/self").ok();
+    seen.and_then(|path| path.to_str()?.parse().ok()).unwrap_or_else(process::id)
 }
 
 fn join(thread: thread::ScopedJoinHandle<'_, Result<(), LabError>>) -> Result<(), LabError> {

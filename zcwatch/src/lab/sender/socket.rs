@@ -32,16 +32,28 @@ pub(super) struct Open {
 /// Opens a socket in the calling thread's namespace, and connects it where it has one
 /// destination.
 pub(super) fn open(options: &Options) -> Result<Open, LabError> {
-    let destinations: Vec<_> = options
-        .destinations
-        .iter()
-        .map(|&to| if options.v4_mapped { mapped(to) } else { to })
-        .collect();
+    let destinations = destinations(options);
     let action = format!("open a {:?} socket to {}", options.protocol, destinations[0]);
-    open_to(options, &destinations).map_err(LabError::system(action))
+    let fd = open_to(options, &destinations).map_err(LabError::system(action))?;
+    Ok(adopt(options, fd))
 }
 
-fn open_to(options: &Options, destinations: &[SocketAddr]) -> io::Result<Open> {
+/// Takes a socket that was opened by the same options.
+pub(super) fn adopt(options: &Options, fd: OwnedFd) -> Open {
+    let destinations = destinations(options).into_iter().map(SockaddrStorage::from).collect();
+    Open { fd, destinations, connected: is_connected(options) }
+}
+
+fn destinations(options: &Options) -> Vec<SocketAddr> {
+    let to = options.destinations.iter();
+    to.map(|&to| if options.v4_mapped { mapped(to) } else { to }).collect()
+}
+
+fn is_connected(options: &Options) -> bool {
+    options.destinations.len() == 1 && !options.unconnected
+}
+
+fn open_to(options: &Options, destinations: &[SocketAddr]) -> io::Result<OwnedFd> {
     let family = if destinations[0].is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
     let kind = match options.protocol {
         Protocol::Tcp => SockType::Stream,
@@ -68,12 +80,10 @@ fn open_to(options: &Options, destinations: &[SocketAddr]) -> io::Result<Open> {
     }
     setsockopt(&fd, typed::SendTimeout, &timeval(options.patience))?;
 
-    let destinations: Vec<_> = destinations.iter().map(|&to| SockaddrStorage::from(to)).collect();
-    let connected = destinations.len() == 1 && !options.unconnected;
-    if connected {
-        connect(fd.as_raw_fd(), &destinations[0])?;
+    if is_connected(options) {
+        connect(fd.as_raw_fd(), &SockaddrStorage::from(destinations[0]))?;
     }
-    Ok(Open { fd, destinations, connected })
+    Ok(fd)
 }
 
 /// Asks for a time by software for each packet that leaves.

@@ -20,6 +20,13 @@ pub struct Tally {
 }
 
 impl Tally {
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.bytes += other.bytes;
+        self.min = self.min.into_iter().chain(other.min).min();
+        self.max = self.max.max(other.max);
+    }
+
     pub(super) fn add(&mut self, bytes: usize) {
         let bytes = bytes as u64;
         self.count += 1;
@@ -32,8 +39,10 @@ impl Tally {
 /// A sender's own account. Times are nanoseconds of CLOCK_BOOTTIME.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Truth {
-    /// The process.
+    /// The process, as `/proc` counts it.
     pub pid: u32,
+    /// The process, as its own PID namespace counts it.
+    pub own_pid: u32,
     /// The socket's descriptor in it.
     pub fd: i32,
     /// The socket's inode number, as in `/proc/PID/fd`.
@@ -52,7 +61,7 @@ pub struct Truth {
     pub so_zerocopy: bool,
     /// Messages that took an id and were accepted.
     pub sends: Tally,
-    /// Messages that took an id though their call failed. Told apart by the notification that
+    /// Messages that took an id though their call failed, or ended a batch. Told apart by the notification that
     /// followed at once, so only known where the queue is read after every send.
     pub sends_with_error: u64,
     /// Messages with MSG_ZEROCOPY on a socket without SO_ZEROCOPY.

@@ -9,7 +9,7 @@ use nix::{errno::Errno, sys::socket::MsgFlags};
 
 use super::{
     super::{LabError, sockopt},
-    Api, Coalesce, Drain, Protocol, SendRecord, Sender,
+    Api, Coalesce, Drain, Options, Protocol, SendRecord, Sender,
     call::{Message, send_by},
     clock,
 };
@@ -33,25 +33,27 @@ impl Sender {
         let mut attempted = 0;
         self.cork(true)?;
         while attempted < count {
-            let flagged = attempted < self.options.flagged;
+            self.make_room()?;
+            let flagged = self.is_flagged(attempted);
             let messages = self.messages(attempted);
-            let last = stop.load(Ordering::Relaxed) || attempted + messages.len() as u64 >= count;
-            let released = last || self.ends_group(attempted);
+            let stopping = stop.load(Ordering::Relaxed);
+            let released = stopping || attempted + 1 == count || self.ends_group(attempted);
 
             let t_before = clock::boot_ns();
             let flags = self.flags(flagged, released);
             let result = send_by(self.options.api, self.fd(), &messages, flags);
-            let t_after = clock::boot_ns();
+            let times = (t_before, clock::boot_ns());
 
-            attempted += match &result {
-                Ok(taken) => taken.len().max(1) as u64,
-                Err(_) => 1,
-            };
             match result {
-                Ok(taken) => self.accept(&taken, flagged, (t_before, t_after)),
+                Ok(taken) => {
+                    attempted += taken.len().max(1) as u64;
+                    self.accept(&taken, flagged, times);
+                    self.ledger().cut_short += u64::from(taken.len() < messages.len());
+                }
                 Err(errno) => {
-                    self.refuse(errno, flagged, (t_before, t_after))?;
-                    if !PASSING.contains(&errno) {
+                    attempted += 1;
+                    self.refuse(errno, flagged, times)?;
+                    if !self.may_go_on(errno) {
                         break;
                     }
                 }
@@ -61,17 +63,47 @@ impl Sender {
                 if self.options.drain == Drain::EverySend {
                     let ids = self.ledger().ids();
                     self.read_until(ids)?;
+                    if self.options.threads == 1 {
+                        self.settle(times);
+                    }
                 }
                 self.cork(true)?;
             }
-            if last {
+            if stopping {
                 break;
             }
-            if !self.options.delay.is_zero() {
+            if !self.options.delay.is_zero() && attempted < count {
                 thread::sleep(self.options.delay);
             }
         }
         self.cork(false)
+    }
+
+    /// Waits, where only so many messages may be in flight, until one more may.
+    fn make_room(&self) -> Result<(), LabError> {
+        let (ids, notified) = {
+            let ledger = self.ledger();
+            (ledger.ids(), ledger.notified)
+        };
+        let window = self.options.window;
+        if self.options.drain != Drain::Window || ids.saturating_sub(notified) < window {
+            return Ok(());
+        }
+        self.read_until(ids - window + 1)
+    }
+
+    /// Whether this message passes MSG_ZEROCOPY.
+    fn is_flagged(&self, attempted: u64) -> bool {
+        let Options { plain_first, flag_every, flagged, give_up_after, .. } = self.options;
+        let Some(turn) = attempted.checked_sub(plain_first) else { return false };
+        turn.is_multiple_of(flag_every)
+            && turn / flag_every < flagged
+            && self.ledger().copied < give_up_after
+    }
+
+    /// Whether the next message may be taken after this error.
+    fn may_go_on(&self, errno: Errno) -> bool {
+        PASSING.contains(&errno) || (self.options.nonblocking && errno == Errno::EAGAIN)
     }
 
     /// The messages of the next call.
@@ -98,6 +130,9 @@ impl Sender {
 
     fn flags(&self, flagged: bool, released: bool) -> MsgFlags {
         let mut flags = MsgFlags::MSG_NOSIGNAL;
+        if self.options.nonblocking {
+            flags |= MsgFlags::MSG_DONTWAIT;
+        }
         if flagged {
             flags |= MsgFlags::from_bits_retain(libc::MSG_ZEROCOPY);
         }
@@ -135,16 +170,24 @@ impl Sender {
             return Ok(());
         }
         self.read_queue()?;
+        self.settle(times);
+        Ok(())
+    }
+
+    /// Notes the ids that were kept by messages that failed, once all that were sent before are
+    /// notified.
+    fn settle(&self, (t_before, t_after): (u64, u64)) {
         let mut ledger = self.ledger();
         let before = ledger.sends_with_error;
         ledger.settle_errors();
-        if self.options.log && ledger.sends_with_error > before {
-            let id = Some(ledger.ids() as u32 - 1);
-            let ((t_before, t_after), bytes) = (times, 0);
-            let (t_notified, copied) = (None, None);
-            ledger.log.push(SendRecord { id, bytes, t_before, t_after, t_notified, copied });
+        if !self.options.log {
+            return;
         }
-        Ok(())
+        for failed in before..ledger.sends_with_error {
+            let id = Some((ledger.sends.count + failed) as u32);
+            let (t_notified, copied) = (None, None);
+            ledger.log.push(SendRecord { id, bytes: 0, t_before, t_after, t_notified, copied });
+        }
     }
 
     /// Holds datagrams back, or lets go what was held.
