@@ -1,8 +1,13 @@
 //! Each path of the table in `docs/kernel-notes.md`, and what its notifications say.
 
-use std::net::SocketAddr;
+use std::{
+    fs,
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use zcwatch::lab::{
     Direction, End, Family, Feature,
     Layout::{self, Bridge, Ifb, Macvlan, Tap, Tun, TunUnopened, Veth, VethXdp, Vxlan},
@@ -70,14 +75,34 @@ fn xdp_that_drops_reports_as_one_that_passes() -> Result<()> {
     Ok(())
 }
 
+/// Packets that a device has sent.
+fn sent_by(netns: &Netns, device: &str) -> Result<u64> {
+    let table = netns.run(|| fs::read_to_string("/proc/thread-self/net/dev"))??;
+    let prefix = format!("{device}:");
+    let row = table.lines().find_map(|line| line.trim_start().strip_prefix(&prefix));
+    // After eight columns of what it has received: bytes, packets.
+    let packets = row.and_then(|row| row.split_whitespace().nth(9)).context("no such device")?;
+    Ok(packets.parse()?)
+}
+
 #[test]
 fn a_tunnel_copies_at_once_whether_it_is_read_or_not() -> Result<()> {
     for layout in [Tun, Tap] {
-        for tweaks in [&[][..], &[Tweak::Unread]] {
+        for (tweaks, read) in [(&[][..], true), (&[Tweak::Unread], false)] {
             let path = lay(layout, tweaks)?;
             for family in [Family::V4, Family::V6] {
                 datagrams(path.client(), path.closed_port(family), 1400, Copied)?;
                 datagrams(path.client(), path.closed_port(family), 60_000, Copied)?;
+            }
+            // Its reader takes them in its own time.
+            let start = Instant::now();
+            let sent = || sent_by(path.client(), path.client_device());
+            let expected = || {
+                Ok::<_, anyhow::Error>(if read { sent()? >= 2 * COUNT } else { sent()? < COUNT })
+            };
+            while !expected()? {
+                ensure!(start.elapsed() < Duration::from_secs(5), "{} were read", sent()?);
+                thread::sleep(Duration::from_millis(1));
             }
         }
     }
@@ -105,8 +130,12 @@ fn what_is_dropped_on_its_way_out_is_not_copied() -> Result<()> {
 #[test]
 fn a_turn_through_an_ifb_changes_nothing() -> Result<()> {
     let _one = OneCpu::share()?;
-    both(&lay(Veth, &[Tweak::ByIfb])?, Copied)?;
-    both(&lay(VethXdp, &[Tweak::ByIfb])?, NotCopied)
+    for (layout, said) in [(Veth, Copied), (VethXdp, NotCopied)] {
+        let path = lay(layout, &[Tweak::ByIfb])?;
+        both(&path, said)?;
+        assert!(sent_by(path.client(), "ifb0")? > 4 * COUNT);
+    }
+    Ok(())
 }
 
 #[test]
@@ -165,4 +194,16 @@ fn without_sg_tx_or_tso_as_the_table_says() -> Result<()> {
     let neither = [Tweak::Without(Feature::Tso), Tweak::Without(Feature::Gso)];
     both(&lay(VethXdp, &neither)?, NotCopied)?;
     both(&lay(Veth, &neither)?, Copied)
+}
+
+#[test]
+fn a_path_without_such_a_part_can_t_be_changed_so() {
+    for (layout, tweak, part) in [
+        (Layout::Loopback, Tweak::XdpPass, "cable"),
+        (Tun, Tweak::FarEndDown, "cable"),
+        (Veth, Tweak::Unread, "tunnel"),
+    ] {
+        let error = Topology::with(layout, &[tweak]).map(drop).map_err(|error| error.to_string());
+        assert_eq!(error, Err(format!("this path can't be changed so: it has no {part}")));
+    }
 }

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 use zcwatch::lab::{
-    Attachment, Direction, Family, Feature, Layout, Sniffer, Topology, sender::Options, set_feature,
+    Attachment, Direction, Family, Feature, Layout, Sniffer, Topology, Tweak, sender::Options,
+    set_feature,
 };
 
 use super::{Copied, NotCopied, Said, assert_all, send};
@@ -52,20 +53,23 @@ fn a_packet_socket_elsewhere_makes_none() -> Result<()> {
 
 #[test]
 fn without_sg_small_segments_and_datagrams_are_copied() -> Result<()> {
-    let path = Topology::new(Layout::VethXdp)?;
-    set_feature(path.client(), path.client_device(), Feature::ScatterGather, false)?;
-    tcp(&path, 1000, Copied)?;
-    // Whole segments of 16 KB are split by software: a hidden copy, in skb_segment. While the
-    // congestion window opens, one of them is cut so that a small one is left over.
-    let sink = path.tcp_sink(Family::V4)?;
-    let options = Options { count: 100, log: true, ..Options::tcp(sink.address()) };
-    let truth = send(path.client(), options)?;
-    let copied: Vec<_> =
-        truth.log.iter().filter(|send| send.copied == Some(true)).filter_map(|s| s.id).collect();
-    println!("copied: {copied:?}");
-    assert_eq!(truth.notified, 100);
-    assert!(copied.iter().all(|&id| id < 10), "{copied:?}");
-    udp(&path, Copied)
+    for layout in [Layout::Veth, Layout::VethXdp] {
+        println!("{layout:?}");
+        let path = Topology::with(layout, &[Tweak::Without(Feature::ScatterGather)])?;
+        tcp(&path, 1000, Copied)?;
+        // Whole segments of 16 KB are split by software: a hidden copy, in skb_segment. While the
+        // congestion window opens, and under load, some are cut so that a small one is left over.
+        let sink = path.tcp_sink(Family::V4)?;
+        let options = Options { count: 100, log: true, ..Options::tcp(sink.address()) };
+        let truth = send(path.client(), options)?;
+        let copied = truth.log.iter().filter(|send| send.copied == Some(true));
+        let copied: Vec<_> = copied.filter_map(|send| send.id).collect();
+        println!("copied: {copied:?}");
+        assert_eq!(truth.notified, 100);
+        assert!(copied.len() < 50, "{copied:?}");
+        udp(&path, Copied)?;
+    }
+    Ok(())
 }
 
 #[test]
