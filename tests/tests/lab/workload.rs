@@ -92,7 +92,9 @@ fn a_child_ends_with_the_process_that_was_started() -> Result<()> {
     let sink = path.tcp_sink(Family::V4)?;
     let to = sink.address().to_string();
     for by in ["inheritor", "namespaced"] {
-        let workload = Workload::start(BINARY, path.client(), ["send", "--by", by, "--to", &to])?;
+        // At the end of stdin it would go on to send for minutes.
+        let arguments = ["send", "--by", by, "--to", &to, "--count", "99999", "--delay-us", "9999"];
+        let workload = Workload::start(BINARY, path.client(), arguments)?;
         let child = format!("/proc/{}", workload.ready()["pid"]);
         assert!(Path::new(&child).exists());
         drop(workload); // SIGKILL
