@@ -10,6 +10,7 @@ mod words;
 
 pub use words::time;
 
+use cause::Case;
 pub use cause::{CAUSES, Cause};
 pub use finding::{Finding, FindingId, Severity};
 
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// What the diagnosis must know besides the snapshot.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Context {
     /// Inode number of zcwatch's own network namespace: commands for another one say so.
     pub own_netns: Option<u32>,
@@ -36,8 +37,10 @@ pub struct Context {
 pub struct CausedCopies {
     /// Why.
     pub cause: &'static Cause,
-    /// Where.
+    /// What says so: of the largest group, where there are several.
     pub evidence: Evidence,
+    /// The number of the device where; `None`: no packet was seen.
+    pub device: Option<u16>,
     /// How many.
     pub group: Group,
     /// How sure the cause is.
@@ -48,18 +51,21 @@ pub struct CausedCopies {
 #[must_use]
 pub fn causes_of(socket: &SocketSnapshot, snapshot: &Snapshot) -> Vec<CausedCopies> {
     let mut all: Vec<CausedCopies> = Vec::new();
-    for (evidence, group) in &socket.evidence {
-        let Some((cause, certainty)) = cause::explain(evidence, socket, snapshot) else { continue };
-        let device = evidence.place.device();
-        match all.iter_mut().find(|c| {
-            c.cause.key == cause.key
-                && c.evidence.place.device() == device
-                && c.certainty == certainty
-        }) {
-            Some(same) => {
-                same.group.merge(group);
+    let mut groups: Vec<&(Evidence, Group)> = socket.evidence.iter().collect();
+    groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.sends));
+    for (evidence, group) in groups {
+        let case = Case::new(evidence, group.span, socket, snapshot);
+        let Some((cause, certainty)) = cause::explain(&case) else { continue };
+        let device = case.device_index();
+        let same = |c: &&mut CausedCopies| {
+            (c.cause.key, c.device, c.certainty) == (cause.key, device, certainty)
+        };
+        match all.iter_mut().find(same) {
+            Some(known) => known.group.merge(group),
+            None => {
+                let evidence = *evidence;
+                all.push(CausedCopies { cause, evidence, device, group: *group, certainty });
             }
-            None => all.push(CausedCopies { cause, evidence: *evidence, group: *group, certainty }),
         }
     }
     all.sort_by_key(|c| std::cmp::Reverse(c.group.sends));

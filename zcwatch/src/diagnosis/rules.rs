@@ -6,7 +6,7 @@ use super::{
     CausedCopies, Context, Finding, FindingId, Severity,
     cause::{Case, hidden_words},
     causes_of,
-    words::{bytes, count, device, in_netns, percent},
+    words::{bytes, count, device, in_netns, percent, shell},
 };
 use crate::{
     event::{Losses, SocketId},
@@ -98,18 +98,18 @@ fn one_cause(
     if completed < threshold::SENDS || share < enough {
         return None;
     }
-    let (socket, first) = rows.iter().max_by_key(|(_, c)| c.group.sends)?;
-    let case = Case::new(&first.evidence, socket, snapshot);
-    let mut devices: Vec<String> =
-        rows.iter().map(|(_, c)| device(c.evidence.place.device(), snapshot)).collect();
+    let (_, first) = rows.iter().max_by_key(|(_, c)| c.group.sends)?;
+    let cases: Vec<Case<'_>> =
+        rows.iter().map(|(s, c)| Case::new(&c.evidence, c.group.span, s, snapshot)).collect();
+    let largest = rows.iter().zip(&cases).max_by_key(|((_, c), _)| c.group.sends)?.1;
+    let title = first.cause.title_of(&cases);
+    let mut devices: Vec<String> = rows.iter().map(|(_, c)| device(c.device, snapshot)).collect();
     devices.sort();
     devices.dedup();
     let mut remedies: Vec<String> = Vec::new();
-    for (socket, c) in rows {
-        for remedy in Case::new(&c.evidence, socket, snapshot).remedies(c.cause, context) {
-            if !remedies.contains(&remedy) {
-                remedies.push(remedy);
-            }
+    for remedy in cases.iter().flat_map(|case| first.cause.remedies(case, context)) {
+        if !remedies.contains(&remedy) {
+            remedies.push(remedy);
         }
     }
     let measured = rows.iter().all(|(_, c)| c.certainty == Certainty::Measured);
@@ -125,7 +125,7 @@ fn one_cause(
                 count(completed, "completed send"),
                 devices.join(", "),
                 percent(copied, completed),
-                case.title(first.cause),
+                title,
             )
         } else {
             format!(
@@ -134,10 +134,10 @@ fn one_cause(
                 count(completed, "completed send"),
                 percent(all_copied, completed),
                 devices.join(", "),
-                case.title(first.cause),
+                title,
             )
         },
-        evidence: case.seen(first.cause),
+        evidence: first.cause.seen(largest),
         remedies,
         certainty,
     };
@@ -161,11 +161,12 @@ fn hidden_copy(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
             let sockets = distinct(sockets.into_iter());
             let reported: u64 = sockets.iter().map(|s| s.counts.reported).sum();
             let name = device(Some(index), snapshot);
+            let word = shell(&name);
             let (what, evidence) = hidden_words(how, &name);
             let netns = snapshot.devices.get(&index).map_or(0, |d| d.netns);
             let remedies = match how {
                 HiddenWay::GsoWithoutSg => {
-                    vec![in_netns(&format!("ethtool -K {name} sg on"), netns, snapshot, context)]
+                    vec![in_netns(&format!("ethtool -K {word} sg on"), netns, snapshot, context)]
                 }
                 HiddenWay::VethPeerXdp => vec![
                     "Run the XDP program on the physical device instead of the veth, or use \

@@ -61,12 +61,27 @@ pub(super) fn spot(spot: Spot, snapshot: &Snapshot) -> String {
 }
 
 /// "tcpdump (pid 812)".
+pub(super) fn process(comm: &str, pid: u32) -> String {
+    format!("{} (pid {pid})", escape(comm))
+}
+
+/// [`process`], of a packet socket's holder.
 pub(super) fn holder(seen: &SnifferSeen) -> String {
     match (&seen.sniffer.comm, seen.sniffer.pid) {
-        (Some(comm), Some(pid)) => format!("{} (pid {pid})", escape(comm)),
+        (Some(comm), Some(pid)) => process(comm, pid),
         (None, Some(pid)) => format!("pid {pid}"),
         _ => format!("a process not visible to zcwatch (socket inode {})", seen.sniffer.inode),
     }
+}
+
+/// A word in a command: quoted where a shell would read more than a name. Whoever makes a device
+/// names it, with any characters but spaces, slashes and colons.
+pub(super) fn shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
+    if word.chars().all(plain) && !word.starts_with('-') {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// A command, with what is needed to run it in another network namespace.
@@ -89,6 +104,13 @@ pub(super) fn in_netns(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_in_a_command_is_no_command() {
+        assert_eq!(shell("eth0.5@if3"), "eth0.5@if3");
+        assert_eq!(shell("$(reboot)"), "'$(reboot)'");
+        assert_eq!(shell("a'b"), r"'a'\''b'");
+    }
 
     #[test]
     fn a_few_never_look_like_none_nor_many_like_all() {

@@ -433,11 +433,7 @@ fn causes(s: &SocketSnapshot, snapshot: &Snapshot) -> Vec<CauseOut> {
             sends: c.group.sends,
             // The sizes of single ids are approximate where sends overlapped.
             bytes: (!s.overlapped).then_some(c.group.bytes),
-            device: c
-                .evidence
-                .place
-                .device()
-                .and_then(|d| Some(snapshot.devices.get(&d)?.name.clone())),
+            device: c.device.and_then(|d| Some(snapshot.devices.get(&d)?.name.clone())),
             certainty: c.certainty,
             first_boot_ns: c.group.span.map(|s| s.0),
             last_boot_ns: c.group.span.map(|s| s.1),

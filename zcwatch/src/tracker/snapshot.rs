@@ -288,9 +288,11 @@ pub struct SocketSnapshot {
     pub oldest_unread: Option<u64>,
     /// The first completion in the window, ns since boot.
     pub first_completion: Option<u64>,
+    /// The last, ns since boot.
+    pub last_completion: Option<u64>,
     /// The last read, ns since boot.
     pub last_read: Option<u64>,
-    /// The last send that failed.
+    /// The last send that failed, of those with ENOBUFS if there were any.
     pub last_failure: Option<FailedSend>,
     /// Sends in flight when it failed.
     pub failed_with: u64,

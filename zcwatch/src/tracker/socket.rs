@@ -59,6 +59,7 @@ pub struct SocketTracker {
     fds: BTreeSet<i32>,
     closed: Option<u64>,
     first_completion: Option<u64>,
+    last_completion: Option<u64>,
     last_read: Option<u64>,
     counters: Option<Counters>,
     device: Option<u16>,
@@ -217,6 +218,11 @@ impl SocketTracker {
     pub fn failed(&mut self, failed: &FailedSend, ts: u64) {
         self.pids.insert(failed.pid);
         self.fds.extend(failed.fd);
+        // A full send buffer (EAGAIN) is everyday, and must not hide a limit.
+        let limit = |f: &FailedSend| f.errno == libc::ENOBUFS;
+        if self.last_failure.is_some_and(|last| limit(&last) && !limit(failed)) {
+            return;
+        }
         // A flood of refusals must not cost a look at every notification each.
         let recent = |at: u64| ts.saturating_sub(at) < 10_000_000;
         if self.last_failure.is_none_or(|_| !recent(self.failed_at)) {
@@ -248,7 +254,7 @@ impl SocketTracker {
     pub fn started(&mut self, range: &Range, ts: u64, devices: &Devices) {
         self.settle(ts, devices);
         if let Some(mut ids) = self.window(range) {
-            self.first_completion.get_or_insert(ts);
+            self.completed_at(ts);
             // A busy reader on another CPU may be told first, and have taken the way.
             let read = self.reads.iter().rev().find(|(_, read)| read.lo == ids.lo);
             if let Some((_, read)) = read.filter(|_| !ids.way.is_known()) {
@@ -265,13 +271,18 @@ impl SocketTracker {
     pub fn merged(&mut self, range: &Range, ts: u64, devices: &Devices) {
         self.settle(ts, devices);
         let Some(ids) = self.window(range) else { return };
-        self.first_completion.get_or_insert(ts);
+        self.completed_at(ts);
         self.seen.pieces[usize::from(ids.copied)] += ids.len();
         self.done(&ids, Some(ts), devices);
         if self.pieces.len() >= PIECES_APART {
             self.join_pieces();
         }
         self.pieces.insert(ids.lo, Piece { hi: ids.hi, copied: ids.copied, ts: Some(ts) });
+    }
+
+    fn completed_at(&mut self, ts: u64) {
+        self.first_completion.get_or_insert(ts);
+        self.last_completion = self.last_completion.max(Some(ts));
     }
 
     /// The application read a notification.
@@ -537,6 +548,7 @@ impl SocketTracker {
             closed: self.closed,
             oldest_unread: self.oldest_unread(),
             first_completion: self.first_completion,
+            last_completion: self.last_completion,
             last_read: self.last_read,
             last_failure: self.last_failure,
             failed_with: self.failed_with,

@@ -3,5 +3,6 @@
 
 mod causes;
 mod findings;
+mod places;
 pub(crate) mod scene;
 mod wording;

@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use zcwatch_common::{mark, stage};
+use zcwatch_common::{mark, sign, stage};
 
 use crate::{
     diagnosis::Context,
     event::{
         Counters, DeviceFacts, Endpoint, Event, Family, Hop, Losses, ProcessFacts, Protocol, Range,
-        Sent, SocketFacts, SocketId, Way, What,
+        Sent, SocketFacts, SocketId, Tunnel, Way, What,
     },
     host::packet::Sniffer,
     tracker::{Snapshot, Tracker, socket::LATE},
@@ -29,12 +29,13 @@ pub const IP_CSUM: u64 = 1 << 1;
 pub const HW_CSUM: u64 = 1 << 3;
 pub const IPV6_CSUM: u64 = 1 << 4;
 
-/// Devices by number: a card in each namespace, loopback, and the two ends of a veth.
+/// Devices by number: a card in each namespace, loopback, the two ends of a veth, a tunnel.
 pub const ETH0: u16 = 1;
 pub const ETH1: u16 = 2;
 pub const LO: u16 = 3;
 pub const VETH0: u16 = 4;
 pub const VETH1: u16 = 5;
+pub const TUN0: u16 = 6;
 
 const Q: u8 = stage::QUEUE;
 const X: u8 = stage::XMIT;
@@ -72,6 +73,29 @@ pub fn copied_between(from: u16, to: u16) -> Way {
 /// Copied before it was queued.
 pub fn at_send(device: u16) -> Way {
     way(&[(device, 0, Q | X)], mark::COPIED_AT_SEND)
+}
+
+/// Made linear between the queue and the driver, and not seen any more.
+pub fn linear(device: u16) -> Way {
+    way(&[(device, Q, 0)], 0)
+}
+
+/// With what was noticed on a device besides; packet sockets could be looked for.
+pub fn signed(mut way: Way, device: u16, signs: u8) -> Way {
+    for hop in way.hops.iter_mut().filter(|h| h.device == device) {
+        hop.intact |= signs;
+    }
+    marked(way, mark::LISTS_READ)
+}
+
+/// Packet sockets heard what the device sends, and what it receives.
+pub fn heard(way: Way, device: u16) -> Way {
+    signed(way, device, sign::HEARD_OUT | sign::HEARD_IN)
+}
+
+/// No packet socket heard it.
+pub fn unheard(way: Way) -> Way {
+    marked(way, mark::LISTS_READ)
 }
 
 /// With more marks.
@@ -147,6 +171,7 @@ impl Scene {
             DeviceFacts { loopback: true, mtu: 65_536, ..device(LO, HERE, "lo", "", all) },
             device(VETH0, HERE, "veth0", "veth", all),
             device(VETH1, THERE, "veth1", "veth", all),
+            device(TUN0, HERE, "tun0", "tun", all),
         ] {
             scene.tell(What::Device(facts));
         }
@@ -230,6 +255,16 @@ impl Scene {
 
     pub fn sniffers(mut self, list: &[Sniffer]) -> Self {
         self.tell(What::Sniffers { list: list.to_vec(), unreadable: vec![] });
+        self
+    }
+
+    pub fn tunnels(mut self, list: &[(&str, u32, &str)]) -> Self {
+        let tunnel = |(device, pid, comm): &(&str, u32, &str)| Tunnel {
+            device: (*device).into(),
+            pid: *pid,
+            comm: (*comm).into(),
+        };
+        self.tell(What::Tunnels { list: list.iter().map(tunnel).collect() });
         self
     }
 

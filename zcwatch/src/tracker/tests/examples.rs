@@ -9,7 +9,9 @@ use super::{
     kernel::Kernel,
 };
 use crate::{
-    event::{DeviceFacts, Event, Protocol, Range, Sent, SocketFacts, SocketId, Way, What},
+    event::{
+        DeviceFacts, Event, FailedSend, Protocol, Range, Sent, SocketFacts, SocketId, Way, What,
+    },
     host::packet::Sniffer,
     tracker::{
         Tracker,
@@ -344,4 +346,43 @@ fn totals_are_the_sums_of_all_sockets() {
     let all = t.snapshot(0, 6, true).totals();
     assert_eq!((all.sends, all.copied, all.reported, all.unread), (4, 3, 1, 4));
     assert_eq!(all.release.summary().map(|s| (s.count, s.max)), Some((1, 2)));
+}
+
+#[test]
+fn a_full_send_buffer_does_not_hide_a_limit() {
+    let failed = |errno| {
+        What::Failed(FailedSend {
+            socket: SOCKET,
+            errno,
+            pid: 1,
+            tid: 1,
+            fd: None,
+            optmem_used: 0,
+            optmem_max: None,
+            memlock_used: 0,
+            memlock_limit: None,
+        })
+    };
+    let mut t = tracker(0);
+    tell(&mut t, [(10, failed(libc::EAGAIN))]);
+    assert_eq!(socket(&mut t).last_failure.unwrap().errno, libc::EAGAIN);
+    tell(&mut t, [(20, sent(0)), (30, failed(libc::ENOBUFS)), (40, failed(libc::EAGAIN))]);
+    let s = socket(&mut t);
+    assert_eq!(s.last_failure.unwrap().errno, libc::ENOBUFS);
+}
+
+#[test]
+fn first_and_last_completion_are_of_all_that_completed() {
+    let mut t = tracker(0);
+    assert_eq!(socket(&mut t).last_completion, None);
+    tell(
+        &mut t,
+        [
+            (10, What::Started(range(0, 0, false))),
+            (20, What::Merged(range(1, 2, true))),
+            (30, What::Read(range(0, 2, false))),
+        ],
+    );
+    let s = socket(&mut t);
+    assert_eq!((s.first_completion, s.last_completion), (Some(10), Some(20)));
 }

@@ -1,0 +1,89 @@
+//! The cause table: why a send is copied. Data: a row is a key, what the evidence must be, what
+//! it means, and what to do.
+
+mod case;
+mod table;
+mod tap;
+
+pub use case::Case;
+pub use table::CAUSES;
+
+use super::{Context, words};
+use crate::{host::process::escape, probe::hooks::Certainty, tracker::evidence::HiddenWay};
+
+/// One row.
+pub struct Cause {
+    /// The key in JSON and of `zcwatch causes KEY`.
+    pub key: &'static str,
+    /// In a few words, after "copied on DEVICE:".
+    pub title: &'static str,
+    /// What happens in the kernel, in a paragraph.
+    pub explanation: &'static str,
+    /// What to do in general; with a device and a process it is said by [`Cause::remedies`].
+    pub advice: &'static str,
+    /// Which evidence means it.
+    matches: fn(&Case<'_>) -> Option<Certainty>,
+    /// What to do here.
+    remedies: fn(&Case<'_>, &Context) -> Vec<String>,
+    /// Who or what it is here, right after the title.
+    whom: fn(&[Case<'_>]) -> Option<String>,
+    /// What was seen that says so.
+    seen: fn(&Case<'_>) -> String,
+}
+
+impl std::fmt::Debug for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.key)
+    }
+}
+
+impl Cause {
+    pub(super) fn remedies(&self, case: &Case<'_>, context: &Context) -> Vec<String> {
+        (self.remedies)(case, context)
+    }
+
+    /// The title, with who or what it is in these cases.
+    pub(super) fn title_of(&self, cases: &[Case<'_>]) -> String {
+        format!("{}{}", self.title, (self.whom)(cases).unwrap_or_default())
+    }
+
+    pub(super) fn seen(&self, case: &Case<'_>) -> String {
+        (self.seen)(case)
+    }
+}
+
+/// The row that explains a copy; `None` where the completion shows none.
+pub(super) fn explain(case: &Case<'_>) -> Option<(&'static Cause, Certainty)> {
+    CAUSES.iter().find_map(|cause| Some((cause, (cause.matches)(case)?)))
+}
+
+/// What a hidden copy is, in a few words.
+pub(super) fn hidden_words(how: HiddenWay, device: &str) -> (String, String) {
+    let device = escape(device);
+    match how {
+        HiddenWay::GsoWithoutSg => (
+            format!("segmented in software on {device}, which has no scatter-gather"),
+            "skb_segment copies each segment's payload, and tells nobody".into(),
+        ),
+        HiddenWay::VethPeerXdp => (
+            format!("handed by {device} to a veth that runs native XDP"),
+            "veth copies the payload before the program runs (skb_pp_cow_data), and tells nobody"
+                .into(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_its_page() {
+        for cause in CAUSES {
+            let page = format!("{}/../docs/causes/{}.md", env!("CARGO_MANIFEST_DIR"), cause.key);
+            let text = std::fs::read_to_string(&page).unwrap_or_default();
+            let title = format!("# {}: {}\n", cause.key, cause.title);
+            assert!(text.starts_with(&title), "{page} does not begin with {title:?}");
+        }
+    }
+}
