@@ -349,6 +349,12 @@ shared! {
         pub key: u32,
         /// 1 + the first id of the notification last seen to start; 0: none yet.
         pub last_head: u32,
+        /// `ifindex << 32` and what the probes know of the device that a send was queued on last.
+        pub last_device: u64,
+        /// When that was asked, ns since boot.
+        pub last_device_ns: u64,
+        /// The device's features then.
+        pub last_features: u64,
         /// When the entry was made, ns since boot.
         pub first_ns: u64,
         /// When it was closed; 0: open.

@@ -10,7 +10,7 @@ use zcwatch_common::{Device, Header, Plain, RingKey, Socket, phase, stat};
 
 use crate::{
     atomic::add,
-    slots::{Bucket, Slot, find},
+    slots::{Bucket, Slot, claim, find, spread},
 };
 
 /// Processes that are watched (tgid in the initial namespace).
@@ -111,7 +111,7 @@ impl Slot for Entry {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Trail {
-    /// [`way_key`]; 0: it has completed, and was told.
+    /// `way_key`; 0: it has completed, and was told.
     pub key: u64,
     pub cookie: u64,
     /// The `net_device` looked at last, and what [`crate::path`] knows of it: most packets stay on
@@ -138,24 +138,54 @@ impl Slot for Trail {
 
 /// What a uarg is looked up by: not its address, with which the verifier allows no sums.
 #[inline(always)]
-pub fn way_key(cookie: u64, id: u32) -> u64 {
+fn way_key(cookie: u64, id: u32) -> u64 {
     // Never 0, which is a free slot.
     (cookie.wrapping_mul(0xd6e8_feb8_6659_fd93) ^ id as u64) | 1 << 63
+}
+
+/// A socket's ways go round in a part of the table that stays in the cache: room for 2 048, more
+/// than are in flight on one socket.
+#[inline(always)]
+fn way_bucket(cookie: u64, id: u32) -> u32 {
+    spread(cookie).wrapping_add(id & 511)
 }
 
 /// The way of a socket's uarg with this first id.
 #[inline(always)]
 pub fn path_of(cookie: u64, id: u32) -> Option<*mut Trail> {
-    let trail = find::<_, PATH_BUCKETS>(&PATHS, way_key(cookie, id))?;
+    let (at, key) = (way_bucket(cookie, id), way_key(cookie, id));
+    let trail = find::<_, PATH_BUCKETS>(&PATHS, at, key)?;
     // SAFETY: a live map value.
     let same = unsafe { (*trail).cookie == cookie && (*trail).id == id };
     same.then_some(trail)
 }
 
+/// A place for the way of a uarg that has none.
+#[inline(always)]
+pub fn new_path(cookie: u64, id: u32) -> Option<*mut Trail> {
+    let (at, key) = (way_bucket(cookie, id), way_key(cookie, id));
+    taken(claim::<_, PATH_BUCKETS>(&PATHS, at, key), stat::PATHS_FULL)
+}
+
+/// Counts what a claim cost: nothing, what another one had there, or what was to be put there.
+#[inline(always)]
+fn taken<T>(claimed: Option<(*mut T, bool)>, full: u32) -> Option<*mut T> {
+    if !matches!(claimed, Some((_, false))) {
+        count(full);
+    }
+    claimed.map(|(place, _)| place)
+}
+
 /// The TCP send that a thread is in, or was in last.
 #[inline(always)]
 pub fn call_of(thread: u64) -> Option<*mut Entry> {
-    find::<_, CALL_BUCKETS>(&CALLS, thread)
+    find::<_, CALL_BUCKETS>(&CALLS, spread(thread), thread)
+}
+
+/// A place for a thread that has none.
+#[inline(always)]
+pub fn new_call(thread: u64) -> Option<*mut Entry> {
+    taken(claim::<_, CALL_BUCKETS>(&CALLS, spread(thread), thread), stat::CALLS_FULL)
 }
 
 #[inline(always)]

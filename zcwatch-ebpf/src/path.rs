@@ -7,7 +7,7 @@ use aya_ebpf::{
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use zcwatch_common::{Device, Header, Hop, MAX_HOPS, Path, kind, mark, sign, stage, stat};
+use zcwatch_common::{Device, Header, Hop, MAX_HOPS, Path, Socket, kind, mark, sign, stage, stat};
 
 use crate::{
     atomic::{add, word},
@@ -15,7 +15,6 @@ use crate::{
     kernel::*,
     layout::*,
     maps::*,
-    slots::claim,
     socket,
 };
 
@@ -272,26 +271,49 @@ unsafe fn begin(
         if known(&NET_PTYPE_ALL) {
             marks |= mark::LISTS_READ;
         }
-        let key = way_key(cookie, id);
-        let Some((place, lost)) = claim::<_, PATH_BUCKETS>(&PATHS, key) else {
-            count(stat::PATHS_FULL);
-            return None;
-        };
-        if lost {
-            // The way of another uarg that has not completed, or not been read.
-            count(stat::PATHS_FULL);
-        }
+        let place = new_path(cookie, id)?;
+        let now = bpf_ktime_get_ns();
+        let (dev, known) = first_device(entry, skb, now);
         (*place).cookie = cookie;
-        (*place).last_device = 0;
+        (*place).last_device = dev as u64;
         (*place).id = id;
-        (*place).last_known = 0;
+        (*place).last_known = known;
         (*place).path = Path {
-            first_ns: bpf_ktime_get_ns(),
+            first_ns: now,
             hops: [Hop { device: 0, intact: 0, copied: 0 }; MAX_HOPS],
             marks,
             looks: 0,
         };
         Some(place)
+    }
+}
+
+/// How long [`device`]'s answer is taken for the next sends of a socket, ns.
+const FRESH: u64 = 1_000_000;
+
+/// The device that a new uarg's packet is queued on, and what [`device`] says of it: asked once a
+/// millisecond and socket, since most packets of a socket leave by one device, and asking costs.
+///
+/// # Safety
+/// `entry` is the socket's map value, `skb` a struct sk_buff.
+#[inline(always)]
+unsafe fn first_device(entry: *mut Socket, skb: Ptr, now: u64) -> (Ptr, u32) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let dev = field::<Ptr>(skb, &SKB_DEV);
+        let ifindex = field::<u32>(dev, &DEV_IFINDEX);
+        // One word, so that it is never half of one answer and half of another.
+        let last = word(&raw mut (*entry).last_device).load();
+        let features = field::<u64>(dev, &DEV_FEATURES);
+        let same = (last >> 32) as u32 == ifindex && (*entry).last_features == features;
+        if same && now.wrapping_sub((*entry).last_device_ns) < FRESH {
+            return (dev, last as u32);
+        }
+        let known = device(dev);
+        word(&raw mut (*entry).last_device).put((ifindex as u64) << 32 | known as u64);
+        (*entry).last_device_ns = now;
+        (*entry).last_features = features;
+        (dev, known)
     }
 }
 

@@ -14,7 +14,6 @@ use crate::{
     kernel::*,
     layout::*,
     maps::*,
-    slots::claim,
     socket,
 };
 
@@ -58,21 +57,7 @@ pub fn tcp_entry(ctx: BtfTracePointContext) -> i32 {
         {
             return 0;
         }
-        let place = match place {
-            Some(place) => place,
-            None => match claim::<_, CALL_BUCKETS>(&CALLS, thread) {
-                Some((place, false)) => place,
-                // Its owner is inside a send: theirs or ours goes without an entry.
-                Some((place, true)) => {
-                    count(stat::CALLS_FULL);
-                    place
-                }
-                None => {
-                    count(stat::CALLS_FULL);
-                    return 0;
-                }
-            },
-        };
+        let Some(place) = place.or_else(|| new_call(thread)) else { return 0 };
         (*place).entry_ns = bpf_ktime_get_ns();
         (*place).id = id;
         (*place).flags = flags;

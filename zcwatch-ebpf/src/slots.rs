@@ -23,18 +23,27 @@ pub trait Slot {
 #[derive(Clone, Copy)]
 pub struct Bucket<T>([T; WAYS]);
 
-/// Which bucket a key is in. `N`: how many there are, a power of two.
+/// A number spread over 32 bits.
 #[inline(always)]
-fn bucket<T, const N: u32>(array: &'static Array<Bucket<T>>, key: u64) -> Option<*mut T> {
+pub fn spread(n: u64) -> u32 {
     // Multiplied by 2^64 divided by the golden ratio, the high bits are as good as random.
-    let at = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 & (N - 1);
-    array.get_ptr_mut(at).map(|b| b.cast::<T>())
+    (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
-/// The slot of a key, if it has one.
+/// A bucket's first slot. `N`: how many buckets there are, a power of two.
 #[inline(always)]
-pub fn find<T: Slot, const N: u32>(array: &'static Array<Bucket<T>>, key: u64) -> Option<*mut T> {
-    let first = bucket::<T, N>(array, key)?;
+fn bucket<T, const N: u32>(array: &'static Array<Bucket<T>>, at: u32) -> Option<*mut T> {
+    array.get_ptr_mut(at & (N - 1)).map(|b| b.cast::<T>())
+}
+
+/// The slot of a key in the bucket `at`, if it has one.
+#[inline(always)]
+pub fn find<T: Slot, const N: u32>(
+    array: &'static Array<Bucket<T>>,
+    at: u32,
+    key: u64,
+) -> Option<*mut T> {
+    let first = bucket::<T, N>(array, at)?;
     let mut i = 0;
     while i < WAYS {
         // SAFETY: one of the bucket's slots.
@@ -47,14 +56,15 @@ pub fn find<T: Slot, const N: u32>(array: &'static Array<Bucket<T>>, key: u64) -
     None
 }
 
-/// A slot for a key that has none, and whether something was lost by taking it. `None`: others took
+/// A slot in the bucket `at` for a key that has none, and whether something was lost by taking it. `None`: others took
 /// what we would have, again and again.
 #[inline(always)]
 pub fn claim<T: Slot, const N: u32>(
     array: &'static Array<Bucket<T>>,
+    at: u32,
     key: u64,
 ) -> Option<(*mut T, bool)> {
-    let first = bucket::<T, N>(array, key)?;
+    let first = bucket::<T, N>(array, at)?;
     let mut best = first;
     let mut least = u64::MAX;
     let mut i = 0;

@@ -78,6 +78,9 @@ pub struct Evidence {
     pub timestamped: bool,
     /// An IPv6 datagram with extension headers.
     pub extended: bool,
+    /// The features of the place's device when this became known, `netdev_features_t`; `None`: not
+    /// known.
+    pub features: Option<u64>,
 }
 
 /// Sends with one evidence.
@@ -161,6 +164,7 @@ impl Evidence {
             filtered: signs & sign::FILTERED != 0,
             timestamped: way.marks & mark::TIMESTAMPED != 0,
             extended: way.marks & mark::EXT_HEADERS != 0,
+            features: place.device().and_then(|d| Some(devices.get(&d)?.features)),
         })
     }
 
@@ -176,6 +180,7 @@ impl Evidence {
             filtered: false,
             timestamped: false,
             extended: false,
+            features: None,
         }
     }
 }

@@ -96,13 +96,18 @@ impl<'a> Case<'a> {
         matches!(self.evidence.place, Place::After { intact } if intact.stage == stage)
     }
 
+    /// The device's features when the copy became known; they may be others by now.
+    fn features(&self) -> Option<u64> {
+        self.evidence.features.or_else(|| Some(self.device()?.features))
+    }
+
     pub(super) fn has_sg(&self) -> bool {
-        self.device().is_none_or(|d| d.features & SG != 0)
+        self.features().is_none_or(|f| f & SG != 0)
     }
 
     pub(super) fn has_csum(&self) -> bool {
         let own = if talks_ipv4(&self.socket.facts) { IP_CSUM } else { IPV6_CSUM };
-        self.device().is_none_or(|d| d.features & (HW_CSUM | own) != 0)
+        self.features().is_none_or(|f| f & (HW_CSUM | own) != 0)
     }
 
     pub(super) fn is_tun(&self) -> bool {
