@@ -144,7 +144,7 @@ fn without_sg_datagrams_are_copied_at_send_and_streams_in_secret() -> Result<()>
         let expected =
             Expected::of(&truths[0]).but("/device", "client0").but("/hidden_copies", ids - copied);
         let expected =
-            if copied > 0 { expected.cause("unknown@client0", copied) } else { expected };
+            if copied > 0 { expected.cause("linearize_no_sg@client0", copied) } else { expected };
         expected.check(&report)?;
         let hidden = report.finding("hidden-copy")?;
         assert_eq!(hidden["certainty"], "inferred");
@@ -157,8 +157,8 @@ fn without_checksum_offload_datagrams_are_copied_at_send() -> Result<()> {
     let place = Place::without(Layout::VethXdp, Feature::TxChecksum)?;
     let report = place.check(&[
         (place.udp(""), Some("udp_no_csum_offload@client0")),
-        (place.tcp(1000), Some("unknown@client0")),
-        (place.tcp(16 << 10), Some("unknown@client0")),
+        (place.tcp(1000), Some("checksum_help@client0")),
+        (place.tcp(16 << 10), Some("gso_no_csum@client0")),
     ])?;
     let remedies = &report.finding("copied/udp_no_csum_offload")?["remedies"];
     assert!(remedies[0].as_str().is_some_and(|r| r.contains("ethtool -K client0 tx on")));
