@@ -107,16 +107,22 @@ pub fn send_return(ctx: BtfTracePointContext) -> i32 {
     if entry.is_none() {
         // A TCP send is first seen at its entry, a UDP send where it is queued on a device. One
         // that was not queued yet (corked, or waiting for a neighbour) cannot have completed,
-        // so the window starts at its id.
+        // so the window of a new socket starts at its id.
         // SAFETY: the tracepoint's own socket.
         let first = unsafe { field::<u32>(sk, &SK_ZCKEY) }.wrapping_sub(1);
         // A call that failed has taken an id only if there is one at all on this new socket.
         let taken = zerocopy_set(sk) && (ret >= 0 || first == 0);
-        entry = socket::register(sk, current(), taken.then_some(first)).map(|(_, e)| {
+        let fresh = taken && first == 0;
+        entry = socket::register(sk, current(), fresh.then_some(first)).map(|(_, e)| {
             // SAFETY: a live map value and its socket.
             unsafe { socket::start_window(e, sk) };
             e
         });
+        // A later id: the call may have begun before its process was watched, and its
+        // completion may have passed unseen. The window starts behind it.
+        if taken && !fresh {
+            return 0;
+        }
     }
     let Some(entry) = entry else { return 0 };
     let seen = Return { ret, fd, flags, tid: thread as u32, call };
