@@ -1,10 +1,13 @@
 //! The command line: types only.
 
+mod whom;
+
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::diagnosis::FindingId;
+pub use whom::Whom;
 
 /// Says why a process's MSG_ZEROCOPY sends are copied, refused or slow to complete.
 #[derive(Debug, Parser)]
@@ -46,18 +49,21 @@ pub enum Command {
 /// `report`.
 #[derive(Debug, Args)]
 pub struct Report {
-    /// Process to watch; may be given more than once
-    #[arg(short, long = "pid", value_name = "PID", required = true)]
-    pub pids: Vec<u32>,
-    /// How long to watch: 10s, 500ms, 2m
-    #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = duration)]
-    pub duration: Duration,
+    /// Whom to watch
+    #[command(flatten)]
+    pub whom: Whom,
+    /// How long to watch: 10s, 500ms, 2m [default: 10s; with CMD, until it ends]
+    #[arg(short, long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
     /// How to print it
     #[command(flatten)]
     pub output: Output,
     /// Exit with 3 when this finding holds; may be given more than once
     #[arg(long, value_name = "FINDING")]
     pub fail_on: Vec<FindingId>,
+    /// Leave this finding out; may be given more than once
+    #[arg(long, value_name = "FINDING")]
+    pub ignore: Vec<FindingId>,
     /// Size of the event buffer in bytes, a power of two
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     pub ring_size: u32,

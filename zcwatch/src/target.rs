@@ -15,6 +15,9 @@ pub struct Target {
     pub follow: bool,
     /// A command that was started to be watched, with its arguments.
     pub command: Option<Vec<String>>,
+    /// The user whom that command runs as, where it is another.
+    #[serde(default)]
+    pub user: Option<String>,
 }
 
 impl Target {

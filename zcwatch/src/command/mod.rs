@@ -1,6 +1,7 @@
 //! The subcommands, one file each, and what they share: exit codes and errors.
 
 mod causes;
+mod cmd;
 mod demo;
 mod doctor;
 mod report;

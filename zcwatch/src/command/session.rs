@@ -7,11 +7,15 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{Exit, print};
+use super::{
+    Exit,
+    cmd::{Held, Running},
+    print,
+};
 use crate::{
     cli::Format,
     diagnosis::{Context, Finding, diagnose},
-    host::{caps::Capabilities, cgroup, packet},
+    host::{caps::Capabilities, cgroup, packet, process},
     output::{
         json::{About, HookRow, Report, unseen},
         style::Style,
@@ -34,6 +38,8 @@ pub(super) struct Session {
     tracker: Tracker,
     about: About,
     start: u64,
+    /// The command that was started to be watched.
+    command: Option<Running>,
 }
 
 /// What a session found.
@@ -45,9 +51,13 @@ pub(super) struct Outcome {
 }
 
 impl Session {
-    /// Attaches, and begins to watch.
+    /// Attaches, and begins to watch. A command that is to be watched runs from now on.
     pub(super) fn begin(target: &Target, settings: &Settings) -> anyhow::Result<Self> {
-        let settings = &Settings { filter: filter(target)?, ..settings.clone() };
+        process::check_namespace()?;
+        let command = Held::of(target)?;
+        let pids: Vec<u32> =
+            target.pids.iter().copied().chain(command.as_ref().map(Held::pid)).collect();
+        let settings = &Settings { filter: filter(target, &pids)?, ..settings.clone() };
         let mut live = Live::open(settings)?;
         let about = About {
             kernel: kernel_release(),
@@ -58,17 +68,21 @@ impl Session {
         };
         let mut tracker = Tracker::default();
         let start = now();
-        live.watch(&target.pids, &mut |e| tracker.apply(&e))?;
-        Ok(Self { live, tracker, about, start })
+        live.watch(&pids, &mut |e| tracker.apply(&e))?;
+        let command = command.map(Held::let_go).transpose()?;
+        Ok(Self { live, tracker, about, start, command })
     }
 
     /// Watches until the time is over, all processes have ended, or a signal comes.
     pub(super) fn run(mut self, duration: Duration) -> anyhow::Result<Outcome> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let interrupted = runtime.block_on(self.watch(duration))?;
-        let Self { mut live, mut tracker, about, start } = self;
+        let Self { mut live, mut tracker, about, start, command } = self;
         live.finish(&mut |e| tracker.apply(&e))?;
         let snapshot = tracker.snapshot(start, now(), true);
+        if let Some(command) = command {
+            command.end(interrupted)?;
+        }
         let context = Context {
             own_netns: packet::netns_of(std::process::id()),
             places_unknown: live.probe().answer(Question::CopyPlace).is_none(),
@@ -105,6 +119,10 @@ impl Session {
             }
             let Self { live, tracker, .. } = self;
             more = live.poll(&mut |e| tracker.apply(&e));
+            if self.command_ended()? {
+                return Ok(None);
+            }
+            let Self { live, tracker, .. } = self;
             if looked.is_none_or(|at| at.elapsed() >= LOOK) {
                 looked = Some(Instant::now());
                 live.look_around(&mut |e| tracker.apply(&e));
@@ -113,6 +131,13 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// With a command, its end is the end, whoever else is watched; but what is followed, and has
+    /// an end of its own, may live on.
+    fn command_ended(&mut self) -> anyhow::Result<bool> {
+        let Some(command) = &mut self.command else { return Ok(false) };
+        Ok(command.has_ended()? && !(self.about.target.follow && self.live.may_end()))
     }
 }
 
@@ -138,16 +163,21 @@ impl Outcome {
     }
 }
 
-/// What the probes must pick themselves.
-fn filter(target: &Target) -> anyhow::Result<Filter> {
+/// What the probes must pick themselves, besides these processes.
+fn filter(target: &Target, pids: &[u32]) -> anyhow::Result<Filter> {
     let cgroups: Result<_, _> = target.cgroup.iter().map(|c| cgroup::find(c.as_ref())).collect();
     let alone = !target.follow && target.comm.is_empty() && target.cgroup.is_empty();
+    let only = match pids {
+        [pid] if alone => Some(*pid),
+        _ => None,
+    };
     Ok(Filter {
-        only: target.pids.first().copied().filter(|_| alone && target.pids.len() == 1),
+        only,
         everything: target.is_everything(),
         comms: target.comm.clone(),
         cgroups: cgroups?,
-        follow: target.follow,
+        // Who watches all has no need to follow any.
+        follow: target.follow && !target.is_everything(),
     })
 }
 

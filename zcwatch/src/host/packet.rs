@@ -48,6 +48,8 @@ pub struct Lookout {
     pub unreadable: Vec<u32>,
     /// A folder below /proc of a process or thread inside.
     ways: BTreeMap<u32, String>,
+    /// Namespaces whose last visible process has ended: what was seen there stands.
+    left: BTreeSet<u32>,
 }
 
 impl Lookout {
@@ -63,23 +65,19 @@ impl Lookout {
             let task = format!("/proc/{pid}/task");
             numbers(&task).map(move |tid| format!("{task}/{tid}"))
         });
-        let all = numbers("/proc").take_while(|_| search).map(|pid| format!("/proc/{pid}"));
         let known: Vec<String> = self.ways.values().cloned().collect();
-        for dir in known.into_iter().chain(threads).chain(all) {
-            if left.is_empty() {
-                break;
-            }
-            let Some(netns) = netns_at(&dir).filter(|n| left.contains(n)) else { continue };
-            if let Ok(text) = fs::read_to_string(format!("{dir}/net/packet")) {
-                left.remove(&netns);
-                found.extend(parse(&text, netns));
-                self.ways.insert(netns, dir);
-            }
-        }
-        if !search {
+        self.read(known.into_iter().chain(threads), &mut left, &mut found);
+        self.left.retain(|n| left.contains(n));
+        left.retain(|n| !self.left.contains(n));
+        if search {
+            let all = numbers("/proc").map(|pid| format!("/proc/{pid}"));
+            self.read(all, &mut left, &mut found);
+            self.left.extend(left.extract_if(.., |n| self.ways.contains_key(n)));
+        } else {
             found.extend(self.list.iter().filter(|s| left.contains(&s.netns)).cloned());
             left.retain(|n| self.unreadable.contains(n));
         }
+        found.extend(self.list.iter().filter(|s| self.left.contains(&s.netns)).cloned());
         let is_known = |s: &&Sniffer, k: &&Sniffer| (k.netns, k.inode) == (s.netns, s.inode);
         let mut new = false;
         for s in &mut found {
@@ -100,6 +98,26 @@ impl Lookout {
         let changed = (&self.list, &self.unreadable) != (&seen.0, &seen.1);
         (self.list, self.unreadable) = seen;
         changed
+    }
+
+    /// Reads the namespaces in `left` by these folders, until none is left.
+    fn read(
+        &mut self,
+        dirs: impl Iterator<Item = String>,
+        left: &mut BTreeSet<u32>,
+        found: &mut Vec<Sniffer>,
+    ) {
+        for dir in dirs {
+            if left.is_empty() {
+                break;
+            }
+            let Some(netns) = netns_at(&dir).filter(|n| left.contains(n)) else { continue };
+            if let Ok(text) = fs::read_to_string(format!("{dir}/net/packet")) {
+                left.remove(&netns);
+                found.extend(parse(&text, netns));
+                self.ways.insert(netns, dir);
+            }
+        }
     }
 }
 
@@ -173,5 +191,19 @@ mod tests {
         let expected = Sniffer { netns: 9, ifindex: 7, inode: 4711, pid: None, comm: None };
         assert_eq!(parse(text, 9), [expected]);
         assert_eq!(parse("", 9), []);
+    }
+
+    #[test]
+    fn what_was_seen_in_a_namespace_stands_when_its_last_process_has_ended() {
+        let sniffer = |netns| Sniffer { netns, ifindex: 0, inode: 4711, pid: None, comm: None };
+        // Numbers that no namespace has: the first was read once, the second never.
+        let ways = BTreeMap::from([(1, "/proc/0".to_owned())]);
+        let mut all = Lookout { list: vec![sniffer(1)], ways, ..Lookout::default() };
+        let wanted = BTreeSet::from([1, 2]);
+        for search in [false, true, true, false] {
+            all.look(&wanted, &[], search);
+            assert_eq!(all.list, [sniffer(1)]);
+        }
+        assert_eq!(all.unreadable, [2]);
     }
 }

@@ -26,11 +26,11 @@ pub enum ProcessError {
     Zombie(u32),
     /// The ids that zcwatch sees are not those that the kernel's hooks see.
     #[error(
-        "zcwatch runs in a process id namespace of its own, where {0} means another process than \
+        "zcwatch runs in a process id namespace of its own, where an id means another process than \
          to the kernel's hooks; run it in the host's: nsenter -t 1 -p -m zcwatch … (in a container: \
          start it with --pid=host)"
     )]
-    Namespace(u32),
+    Namespace,
 }
 
 /// Inode number of the initial process id namespace (`PROC_PID_INIT_INO`, all versions).
@@ -59,28 +59,57 @@ pub fn check(pid: u32) -> Result<(), ProcessError> {
         let comm = escape(&comm(tgid).unwrap_or_default());
         return Err(ProcessError::Thread { tid: pid, pid: tgid, comm });
     }
-    if status.state.starts_with(['Z', 'X']) {
+    if ended(pid) {
         return Err(ProcessError::Zombie(pid));
     }
     // Only kernel threads have no memory.
     if status.vmsize.is_none() {
         return Err(ProcessError::Kernel(pid));
     }
+    check_namespace()
+}
+
+/// Are ids here those that the kernel's hooks see?
+///
+/// # Errors
+/// When they are not.
+pub fn check_namespace() -> Result<(), ProcessError> {
     let here = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     if here.to_str().is_some_and(|ns| ns != INITIAL_PID_NAMESPACE) {
-        return Err(ProcessError::Namespace(pid));
+        return Err(ProcessError::Namespace);
     }
     Ok(())
 }
 
-/// Has it ended? A process that cannot be read counts as ended.
+/// Has it ended? A process that cannot be read counts as ended; one whose first thread has ended
+/// before others has not.
 #[must_use]
 pub fn ended(pid: u32) -> bool {
     let stat = i32::try_from(pid)
         .ok()
         .and_then(|p| procfs::process::Process::new(p).ok())
         .and_then(|p| p.stat().ok());
-    stat.is_none_or(|s| matches!(s.state, 'Z' | 'X'))
+    stat.is_none_or(|s| matches!(s.state, 'Z' | 'X') && s.num_threads <= 1)
+}
+
+/// All processes that there are, each with its parent.
+#[must_use]
+pub fn parents() -> Vec<(u32, u32)> {
+    let stats = procfs::process::all_processes().into_iter().flatten().flatten();
+    stats
+        .filter_map(|p| p.stat().ok())
+        .filter_map(|s| Some((u32::try_from(s.pid).ok()?, u32::try_from(s.ppid).ok()?)))
+        .collect()
+}
+
+/// All processes that have one of these names, now.
+#[must_use]
+pub fn all_named(names: &[String]) -> Vec<u32> {
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let all = parents().into_iter().map(|(pid, _)| pid);
+    all.filter(|pid| comm(*pid).is_some_and(|name| names.contains(&name))).collect()
 }
 
 /// A name from another process, made safe for a terminal: control characters, and what changes
@@ -107,6 +136,32 @@ mod tests {
     fn names_cannot_steer_a_terminal() {
         assert_eq!(escape("a\x1b[2Jb\u{202e}c\n"), "a\\u{1b}[2Jb\\u{202e}c\\n");
         assert_eq!(escape("grün"), "grün");
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_goes_on() {
+        let code = "import ctypes, threading, time\n\
+                    threading.Thread(target=time.sleep, args=(30,)).start()\n\
+                    ctypes.CDLL(None).pthread_exit(None)";
+        let mut child = std::process::Command::new("python3").args(["-c", code]).spawn().unwrap();
+        let state = format!("/proc/{}/stat", child.id());
+        while !fs::read_to_string(&state).unwrap().contains(") Z ") {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        assert!(!ended(child.id()));
+        child.kill().unwrap();
+        while !ended(child.id()) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_child_names_its_parent() {
+        let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap();
+        assert!(parents().contains(&(child.id(), std::process::id())));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

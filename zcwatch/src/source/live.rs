@@ -1,18 +1,21 @@
 //! The running kernel as a source: attaches, watches processes, drains the ring buffer.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     time::{Duration, Instant},
 };
 
 use aya::maps::{HashMap, MapData, RingBuf};
 use zcwatch_common::{self as raw, Header, Held, RingKey, kind, state};
 
-use super::{calibrate, record, surroundings::Surroundings};
+use super::{calibrate, processes::Processes, record, surroundings::Surroundings};
 use crate::{
     event::{Counters, Event, Losses, ProcessFacts, SocketId, What},
-    host::{packet, process},
-    probe::{Probe, ProbeError, Settings, attach::Stats},
+    host::{cgroup::Cgroup, packet, process},
+    probe::{
+        Probe, ProbeError, Settings,
+        attach::{Filter, Stats},
+    },
 };
 
 /// How long the entry of a closed socket is kept, ns: longer than any program runs.
@@ -30,7 +33,8 @@ pub struct Live {
     plain: HashMap<MapData, u32, raw::Plain>,
     devices: HashMap<MapData, u64, raw::Device>,
     io_uring: HashMap<MapData, RingKey, u64>,
-    watched: BTreeMap<u32, ProcessFacts>,
+    filter: Filter,
+    processes: Processes,
     known: BTreeSet<SocketId>,
     /// Closed sockets whose entry in the kernel's table is still to be read and given back.
     closed: VecDeque<(u64, SocketId)>,
@@ -56,7 +60,8 @@ impl Live {
             ring,
             sockets,
             probe,
-            watched: BTreeMap::new(),
+            filter: settings.filter.clone(),
+            processes: Processes::default(),
             known: BTreeSet::new(),
             closed: VecDeque::new(),
             surroundings: Surroundings::default(),
@@ -70,30 +75,91 @@ impl Live {
         &self.probe
     }
 
-    /// Watches processes, with the sockets that they hold already.
+    /// Begins to watch these processes, and those that the filter picks, with the sockets that
+    /// they hold already.
     ///
     /// # Errors
-    /// When the kernel refuses the table or the iterator.
+    /// When the kernel refuses a table or the iterator.
     pub fn watch(&mut self, pids: &[u32], sink: &mut impl FnMut(Event)) -> Result<(), ProbeError> {
         for pid in pids {
-            let full =
-                |e: aya::maps::MapError| ProbeError::Map { map: "PIDS", reason: e.to_string() };
-            self.pids.insert(pid, 1, 0).map_err(full)?;
-            let comm = process::comm(*pid).unwrap_or_default();
-            let facts = ProcessFacts { pid: *pid, comm, ended: false, parent: None };
-            self.watched.insert(*pid, facts.clone());
-            sink(Event { ts: now(), what: What::Process(facts) });
-            if let Some(netns) = packet::netns_of(*pid) {
-                self.surroundings.add_namespace(netns);
-            }
+            self.enter(*pid, None, sink)?;
         }
         self.probe.begin()?;
+        let in_cgroups: BTreeSet<u32> =
+            self.filter.cgroups.iter().flat_map(Cgroup::processes).collect();
+        if self.filter.follow && !self.filter.everything {
+            let picked = process::all_named(&self.filter.comms);
+            let roots = pids.iter().copied().chain(picked).chain(in_cgroups.iter().copied());
+            self.enter_descendants(roots.collect(), sink)?;
+        }
         // Those that the calibration crossed; their records are gone.
         self.tell_devices(sink);
-        for held in self.probe.held()? {
-            self.describe(SocketId(held.cookie), sink);
+        let lent = self.lend(&in_cgroups)?;
+        let held = self.probe.held();
+        for pid in lent {
+            // It may have ended since.
+            let _ = self.pids.remove(&pid);
+        }
+        for held in held? {
+            self.describe(SocketId(held.cookie), now(), sink);
         }
         Ok(())
+    }
+
+    /// Puts one process into the kernel's table.
+    fn enter(
+        &mut self,
+        pid: u32,
+        parent: Option<u32>,
+        sink: &mut impl FnMut(Event),
+    ) -> Result<(), ProbeError> {
+        self.pids.insert(pid, 1, 0).map_err(|e| full(&e))?;
+        let comm = process::comm(pid).unwrap_or_default();
+        let ts = now();
+        let facts = ProcessFacts { pid, comm, ended: false, parent };
+        sink(Event { ts, what: What::Process(self.processes.tell(ts, facts)) });
+        if let Some(netns) = packet::netns_of(pid) {
+            self.surroundings.add_namespace(netns);
+        }
+        Ok(())
+    }
+
+    /// Enters what these processes have started already, and what that has, and so on. Whatever
+    /// one of them starts from the moment it is entered, the kernel takes in itself: so there is
+    /// an end when a look finds nobody new.
+    fn enter_descendants(
+        &mut self,
+        mut family: BTreeSet<u32>,
+        sink: &mut impl FnMut(Event),
+    ) -> Result<(), ProbeError> {
+        // We may be a descendant ourselves: of the shell that we are to watch.
+        let own = std::process::id();
+        loop {
+            let mut new = process::parents();
+            new.retain(|(pid, parent)| {
+                family.contains(parent) && !family.contains(pid) && *pid != own
+            });
+            if new.is_empty() {
+                return Ok(());
+            }
+            for (pid, parent) in new {
+                self.enter(pid, Some(parent), sink)?;
+                family.insert(pid);
+            }
+        }
+    }
+
+    /// Puts the processes of cgroups into the table while the iterator looks at what they hold: it
+    /// cannot ask for a cgroup. Returns those that must not stay there.
+    fn lend(&mut self, pids: &BTreeSet<u32>) -> Result<Vec<u32>, ProbeError> {
+        let mut lent = Vec::new();
+        for pid in pids {
+            if self.pids.get(pid, 0).is_err() {
+                self.pids.insert(pid, 1, 0).map_err(|e| full(&e))?;
+                lent.push(*pid);
+            }
+        }
+        Ok(lent)
     }
 
     /// Hands out what has happened since the last call, but not for longer than [`PATIENCE`]: a
@@ -132,15 +198,21 @@ impl Live {
         };
         drop(item);
         if header.cookie != 0 {
-            self.describe(SocketId(header.cookie), sink);
+            self.describe(SocketId(header.cookie), header.ts, sink);
+        }
+        if matches!(header.kind, kind::SEND | kind::FAILED | kind::IGNORED) {
+            self.meet(header.tgid, "", header.ts, sink);
+        }
+        let what = match what {
+            Some(What::Process(facts)) => self.told(header.ts, facts),
+            what => what,
+        };
+        match &what {
+            Some(What::Closed { socket }) => self.closed.push_back((header.ts, *socket)),
+            Some(What::Device(facts)) => self.surroundings.saw(facts),
+            _ => {}
         }
         if let Some(what) = what {
-            match &what {
-                What::Closed { socket } => self.closed.push_back((header.ts, *socket)),
-                What::Process(facts) => self.remember(facts),
-                What::Device(facts) => self.surroundings.saw(facts),
-                _ => {}
-            }
             sink(Event { ts: header.ts, what });
         }
         true
@@ -148,18 +220,28 @@ impl Live {
 
     /// Looks at what no probe tells: processes that ended, packet sockets, losses.
     pub fn look_around(&mut self, sink: &mut impl FnMut(Event)) {
-        for facts in self.watched.values_mut().filter(|p| !p.ended) {
-            if process::ended(facts.pid) {
-                facts.ended = true;
-                // The id may be given to another process now.
-                let _ = self.pids.remove(&facts.pid);
-                sink(Event { ts: now(), what: What::Process(facts.clone()) });
+        for facts in self.processes.look(now()) {
+            sink(Event { ts: now(), what: What::Process(facts) });
+        }
+        // Where the kernel's program could not attach, or has missed one: the id may be given to
+        // another process now.
+        let listed: Vec<u32> = self.pids.keys().flatten().collect();
+        for pid in listed.into_iter().filter(|pid| process::ended(*pid)) {
+            let _ = self.pids.remove(&pid);
+        }
+        if self.picks() {
+            // Their names are to be had only while they live.
+            let senders: Vec<u32> = self.plain.keys().flatten().collect();
+            let rings: Vec<RingKey> = self.io_uring.keys().flatten().collect();
+            for pid in senders.into_iter().chain(rings.into_iter().map(|r| r.tgid)) {
+                if !self.processes.has(pid) {
+                    self.meet(pid, "", now(), sink);
+                }
             }
         }
         // With the last process its namespaces are out of sight; what was seen there stands.
         if !self.all_ended() {
-            let alive: Vec<u32> =
-                self.watched.values().filter(|p| !p.ended).map(|p| p.pid).collect();
+            let alive = self.processes.alive();
             self.surroundings.look(&alive, &mut |what| sink(Event { ts: now(), what }));
         }
         self.give_back(sink);
@@ -177,10 +259,23 @@ impl Live {
         }
     }
 
-    /// Have all watched processes ended?
+    /// Does the filter pick processes by itself, now and later?
+    fn picks(&self) -> bool {
+        let Filter { everything, comms, cgroups, .. } = &self.filter;
+        *everything || !comms.is_empty() || !cgroups.is_empty()
+    }
+
+    /// Can there be an end, when all watched processes have ended?
+    #[must_use]
+    pub fn may_end(&self) -> bool {
+        !self.picks()
+    }
+
+    /// Have all watched processes ended, and can none follow? Those that the filter picks have no
+    /// end. The kernel's own table says so: it takes in a child before its parent can end.
     #[must_use]
     pub fn all_ended(&self) -> bool {
-        !self.watched.is_empty() && self.watched.values().all(|p| p.ended)
+        !self.picks() && self.processes.all_gone() && self.pids.keys().next().is_none()
     }
 
     /// Stops watching: detaches, hands out the rest, then the exact counters.
@@ -213,15 +308,23 @@ impl Live {
     }
 
     /// A process that the kernel took into the watch, renamed, or let go.
-    fn remember(&mut self, facts: &ProcessFacts) {
-        if !facts.ended
-            && let Some(netns) = packet::netns_of(facts.pid)
-        {
-            self.surroundings.add_namespace(netns);
+    fn told(&mut self, ts: u64, facts: ProcessFacts) -> Option<What> {
+        // One that was in the table only for the iterator's sake may have ended meanwhile.
+        if facts.ended && !self.processes.has(facts.pid) {
+            return None;
         }
-        let parent = self.watched.get(&facts.pid).and_then(|known| known.parent);
-        let facts = ProcessFacts { parent: facts.parent.or(parent), ..facts.clone() };
-        self.watched.insert(facts.pid, facts);
+        Some(What::Process(self.processes.tell(ts, facts)))
+    }
+
+    /// A process that sent at this time; `comm` is its name where it has ended since.
+    fn meet(&mut self, pid: u32, comm: &str, ts: u64, sink: &mut impl FnMut(Event)) {
+        // Others may send on a watched socket that was passed to them, and are not watched.
+        if self.processes.knows(pid, ts) || !(self.picks() || self.pids.get(&pid, 0).is_ok()) {
+            return;
+        }
+        if let Some(facts) = self.processes.meet(pid, comm, ts) {
+            sink(Event { ts, what: What::Process(facts) });
+        }
     }
 
     fn tell_devices(&mut self, sink: &mut impl FnMut(Event)) {
@@ -232,7 +335,8 @@ impl Live {
         }
     }
 
-    fn describe(&mut self, socket: SocketId, sink: &mut impl FnMut(Event)) {
+    /// Tells who a socket is, and its process, where that is not known yet.
+    fn describe(&mut self, socket: SocketId, ts: u64, sink: &mut impl FnMut(Event)) {
         if self.known.contains(&socket) {
             return;
         }
@@ -244,6 +348,7 @@ impl Live {
         self.known.insert(socket);
         self.surroundings.add_namespace(entry.netns);
         let facts = record::socket(socket.0, &entry);
+        self.meet(facts.pid, &facts.comm, ts, sink);
         sink(Event { ts: now(), what: What::Socket(Box::new(facts)) });
     }
 
@@ -265,6 +370,10 @@ impl Live {
             sink(Event { ts: now(), what: What::Losses(losses) });
         }
     }
+}
+
+fn full(e: &aya::maps::MapError) -> ProbeError {
+    ProbeError::Map { map: "PIDS", reason: e.to_string() }
 }
 
 /// A socket's last words: who it is by now, and its counters.

@@ -2,6 +2,7 @@
 
 pub mod calibrate;
 pub mod live;
+mod processes;
 mod record;
 mod surroundings;
 

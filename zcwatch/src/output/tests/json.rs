@@ -213,7 +213,9 @@ fn the_host_and_the_window_are_told() {
             "duration_ns": 100_000_000,
         })
     );
-    let target = json!({"pids": [10], "comm": [], "cgroup": [], "follow": false, "command": null});
+    let target = json!({
+        "pids": [10], "comm": [], "cgroup": [], "follow": false, "command": null, "user": null
+    });
     assert_eq!(document["target"], target);
 }
 
