@@ -5,6 +5,7 @@ pub mod confine;
 pub mod cpu;
 pub mod expect;
 pub mod kernel;
+pub mod puppet;
 pub mod report;
 pub mod scenario;
 pub mod traces;
@@ -75,6 +76,17 @@ impl Workload {
         }
     }
 
+    /// Gives it an order.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn tell(&mut self, order: &str) -> io::Result<()> {
+        match &mut self.stdin {
+            Some(stdin) => writeln!(stdin, "{order}"),
+            None => Ok(()),
+        }
+    }
+
     /// Waits for the line with its truth.
     ///
     /// # Errors
@@ -88,6 +100,14 @@ impl Workload {
     /// # Errors
     /// When it fails.
     pub fn finish(mut self) -> anyhow::Result<()> {
+        self.end()
+    }
+
+    /// As [`Workload::finish`]; what it has started can still be heard.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn end(&mut self) -> anyhow::Result<()> {
         self.stdin = None;
         let status = self.child.wait()?;
         anyhow::ensure!(status.success(), "workload failed: {status}");

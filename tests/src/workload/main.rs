@@ -3,6 +3,7 @@
 //! step when it reads a line on stdin. At the end of stdin it goes on without waiting.
 
 mod child;
+mod puppet;
 mod send;
 
 use std::{
@@ -46,6 +47,11 @@ enum Command {
         #[arg(long, default_value_t = 10_000)]
         sockets: u64,
     },
+    /// Say ready, then do what each line says, and tell.
+    Puppet {
+        #[command(flatten)]
+        options: Options,
+    },
     /// Open a packet socket, say ready, wait for a line.
     Sniff {
         /// The device to tap; all of them without.
@@ -73,6 +79,7 @@ fn main() -> anyhow::Result<()> {
             say(&churn(&options, sockets)?)?;
             await_line()
         }
+        Command::Puppet { options } => puppet::obey(&options),
         Command::Sniff { device } => {
             let _sniffer = Sniffer::open_here(device.as_deref())?;
             say(&json!({ "ready": true, "pid": process::id() }))?;

@@ -99,7 +99,6 @@ fn the_command_line() -> Result<()> {
         (&["report", "-p", &own, "-d", "0s"], &["give at least 1ms"]),
         (&["report", "-p", &own, "-d", "soon"], &["write it like 10s"]),
         (&["report", "-p", &own, "-d", "99y"], &["more than a year"]),
-        (&["report"], &["--pid"]),
         (&["report", "-p", "x"], &["invalid value 'x'"]),
         (&["report", "-p", &own, "--fail-on", "slow"], &["no finding \"slow\"", "hidden-copy"]),
         (&["report", "-p", &own, "--ring-size", "5000"], &["5000 bytes", "power of two"]),
