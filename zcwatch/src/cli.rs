@@ -2,7 +2,7 @@
 
 mod whom;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -29,6 +29,8 @@ pub struct Cli {
 pub enum Command {
     /// Watch processes for a while, then say what is wrong and what to change
     Report(Report),
+    /// Tell each send as it completes: copied or not, why, and how long it took
+    Trace(Trace),
     /// Say what this kernel and these privileges allow, question by question
     Doctor(Doctor),
     /// Make real zerocopy traffic in namespaces of its own, and watch it
@@ -55,6 +57,18 @@ pub struct Report {
     /// How long to watch: 10s, 500ms, 2m [default: 10s; with CMD, until it ends]
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
+    /// Write all events to this file too, which is overwritten; --from reads it
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// Do not watch, but read what --save or `trace --format ndjson` wrote; - is standard input
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = [
+            "pids", "follow", "comm", "cgroup", "user", "command", "duration", "save", "ring_size"
+        ]
+    )]
+    pub from: Option<PathBuf>,
     /// How to print it
     #[command(flatten)]
     pub output: Output,
@@ -67,6 +81,41 @@ pub struct Report {
     /// Size of the event buffer in bytes, a power of two
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     pub ring_size: u32,
+}
+
+/// `trace`.
+#[derive(Debug, Args)]
+pub struct Trace {
+    /// Whom to watch
+    #[command(flatten)]
+    pub whom: Whom,
+    /// How long to watch: 10s, 500ms, 2m [default: until Ctrl-C, or until the processes end]
+    #[arg(short, long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// A line a send for a person, or every event for a program (docs/events.md)
+    #[arg(long, value_enum, default_value_t = TraceFormat::Text)]
+    pub format: TraceFormat,
+    /// End after so many sends
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Of sends, tell only those that completed, and took at least so long to: 5ms, 300us
+    #[arg(long, value_name = "TIME", value_parser = latency)]
+    pub min_latency: Option<Duration>,
+    /// Seconds since the start instead of the time of day
+    #[arg(long)]
+    pub relative: bool,
+    /// Size of the event buffer in bytes, a power of two
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
+    pub ring_size: u32,
+}
+
+/// `trace --format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TraceFormat {
+    /// For a person
+    Text,
+    /// For a program
+    Ndjson,
 }
 
 /// How results are printed.
@@ -128,4 +177,8 @@ fn duration(text: &str) -> Result<Duration, String> {
         return Err("that is more than a year".into());
     }
     Ok(d)
+}
+
+fn latency(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|e| format!("{e}; write it like 5ms or 300us"))
 }

@@ -8,6 +8,7 @@ pub mod host;
 pub mod lab;
 pub mod output;
 pub mod probe;
+pub mod recording;
 pub mod source;
 pub mod target;
 pub mod tracker;

@@ -4,8 +4,11 @@ mod causes;
 mod cmd;
 mod demo;
 mod doctor;
+mod outcome;
 mod report;
 mod session;
+mod sink;
+mod trace;
 
 use std::{io::Write, process::ExitCode};
 
@@ -22,6 +25,8 @@ enum Exit {
     Done,
     /// A finding of `--fail-on` holds.
     FailOn,
+    /// Not all of it was done, and that was said.
+    Failed,
     /// By this signal; what was seen is printed.
     Interrupted(u8),
 }
@@ -39,6 +44,7 @@ pub fn run() -> ExitCode {
             return ExitCode::from(2);
         }
         Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Trace(args)) => trace::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Causes(args)) => causes::run(&args),
@@ -47,6 +53,7 @@ pub fn run() -> ExitCode {
     };
     match done {
         Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::Failed) => ExitCode::from(1),
         Ok(Exit::FailOn) => ExitCode::from(3),
         Ok(Exit::Interrupted(signal)) => ExitCode::from(128 + signal),
         Err(e) => fail(&e),

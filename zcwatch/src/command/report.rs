@@ -1,14 +1,26 @@
-//! `zcwatch report`.
+//! `zcwatch report`: watches, or reads a recording, then says what is wrong.
 
-use std::time::Duration;
+mod save;
 
-use super::{Exit, Usage, session::Session};
-use crate::{cli, host::process, probe::Settings};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, stdin},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+
+use super::{
+    Exit, Usage,
+    outcome::{Outcome, exit},
+    session::{HINT, Session},
+};
+use crate::{cli, host::process, probe::Settings, source::Recorded, tracker::Tracker};
+use save::{Destination, Saving};
 
 /// How long to watch where nothing else ends the watch.
 const USUAL: Duration = Duration::from_secs(10);
-/// A command is watched to its end; what `-d` takes at most.
-const TO_THE_END: Duration = Duration::from_hours(24 * 365);
 
 pub(super) fn run(args: &cli::Report) -> anyhow::Result<Exit> {
     if let Some(both) = args.fail_on.iter().find(|f| args.ignore.contains(f)) {
@@ -18,25 +30,62 @@ pub(super) fn run(args: &cli::Report) -> anyhow::Result<Exit> {
         );
         return Err(Usage(sentence).into());
     }
+    match &args.from {
+        Some(file) => read_back(args, file),
+        None => watch(args),
+    }
+}
+
+fn watch(args: &cli::Report) -> anyhow::Result<Exit> {
     let target = args.whom.target();
     for pid in &target.pids {
         process::check(*pid)?;
     }
-    let usual = if target.command.is_some() { TO_THE_END } else { USUAL };
+    let destination = args.save.as_deref().map(Destination::open).transpose()?;
     let settings = Settings { ring_bytes: args.ring_size, ..Settings::default() };
-    let outcome = Session::begin(&target, &settings)?.run(args.duration.unwrap_or(usual))?;
-    let given = target.pids.iter().filter_map(|pid| outcome.snapshot.processes.get(pid));
-    for p in given.filter(|p| p.ended) {
-        eprintln!(
-            "zcwatch: {} (pid {}) ended while it was watched",
-            process::escape(&p.comm),
-            p.pid
-        );
+    let session = Session::begin(&target, &settings)?;
+    let mut sink = Saving::new(destination);
+    // A command is watched to its end.
+    let usual = target.command.is_none().then_some(USUAL);
+    let (header, end) = session.watch(args.duration.or(usual), HINT, &mut sink)?;
+    let outcome = Outcome::of(header, &mut sink.tracker, end.ts);
+    let shown = show(args, &outcome)?;
+    if sink.failed {
+        // It was said when it happened.
+        return Ok(Exit::Failed);
     }
-    outcome.print(args.output.format)?;
-    let failed = outcome.findings.iter().any(|f| args.fail_on.contains(&f.id));
-    Ok(match outcome.exit() {
-        Exit::Done if failed => Exit::FailOn,
+    Ok(match exit(end.signal) {
+        Exit::Done => shown,
         exit => exit,
     })
+}
+
+fn read_back(args: &cli::Report, file: &Path) -> anyhow::Result<Exit> {
+    let (name, from): (String, Box<dyn BufRead>) = if file == Path::new("-") {
+        ("standard input".into(), Box::new(stdin().lock()))
+    } else {
+        let name = process::escape(&file.to_string_lossy());
+        let opened = File::open(file).with_context(|| format!("could not open {name}"))?;
+        (name, Box::new(BufReader::with_capacity(1 << 16, opened)))
+    };
+    let mut tracker = Tracker::default();
+    let mut recorded = Recorded::open(from).with_context(|| name.clone())?;
+    while let Some(event) = recorded.event().with_context(|| name.clone())? {
+        tracker.apply(&event);
+    }
+    if recorded.end().is_none() {
+        eprintln!(
+            "zcwatch: {name} is cut off: it has no last line; what it has is reported, as if the \
+             watch had ended with its last event"
+        );
+    }
+    let header = recorded.header().clone();
+    show(args, &Outcome::of(header, &mut tracker, recorded.ended_at()))
+}
+
+fn show(args: &cli::Report, outcome: &Outcome) -> anyhow::Result<Exit> {
+    outcome.tell_ended();
+    outcome.print(args.output.format)?;
+    let failed = outcome.findings.iter().any(|f| args.fail_on.contains(&f.id));
+    Ok(if failed { Exit::FailOn } else { Exit::Done })
 }

@@ -1,6 +1,9 @@
-//! Watching for a while: the loop that `report` and `demo` share.
+//! Watching for a while: the loop that `report`, `trace` and `demo` share.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant, SystemTime},
+};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -8,46 +11,35 @@ use tokio::{
 };
 
 use super::{
-    Exit,
     cmd::{Held, Running},
-    print,
+    sink::Sink,
 };
 use crate::{
-    cli::Format,
-    diagnosis::{Context, Finding, diagnose},
+    diagnosis::Context,
+    event::Event,
     host::{caps::Capabilities, cgroup, packet, process},
-    output::{
-        json::{About, HookRow, Report, unseen},
-        style::Style,
-        text,
-    },
+    output::json::{About, HookRow, unseen},
     probe::{Settings, attach::Filter, hooks::Question},
+    recording::{End, Header, Why},
     source::{Live, live::now},
     target::Target,
-    tracker::{Snapshot, Tracker},
 };
 
 /// How often the ring buffer is emptied. Nothing wakes us: the probes must not pay for that.
 const POLL: Duration = Duration::from_millis(20);
 /// How often what no probe tells is looked at: it says when a listener came, to so much.
 const LOOK: Duration = Duration::from_millis(100);
+/// How a watch that prints at its end is ended.
+pub(super) const HINT: &str = "Ctrl-C ends it, and prints what was seen";
 
-/// An attached source, what it has told, and since when.
+/// An attached source, what it has told while it began, and since when.
 pub(super) struct Session {
     live: Live,
-    tracker: Tracker,
+    early: Vec<Event>,
     about: About,
     start: u64,
     /// The command that was started to be watched.
     command: Option<Running>,
-}
-
-/// What a session found.
-pub(super) struct Outcome {
-    pub about: About,
-    pub snapshot: Snapshot,
-    pub findings: Vec<Finding>,
-    pub interrupted: Option<u8>,
 }
 
 impl Session {
@@ -61,44 +53,64 @@ impl Session {
         let mut live = Live::open(settings)?;
         let about = About {
             kernel: kernel_release(),
+            arch: std::env::consts::ARCH.into(),
             hooks: HookRow::all(live.probe()),
             target: target.clone(),
             start_unix_ns: unix_now(),
             unseen: unseen(live.probe(), Capabilities::current()),
         };
-        let mut tracker = Tracker::default();
+        let mut early = Vec::new();
         let start = now();
-        live.watch(&pids, &mut |e| tracker.apply(&e))?;
+        live.watch(&pids, &mut |e| early.push(e))?;
         let command = command.map(Held::let_go).transpose()?;
-        Ok(Self { live, tracker, about, start, command })
+        Ok(Self { live, early, about, start, command })
     }
 
-    /// Watches until the time is over, all processes have ended, or a signal comes.
-    pub(super) fn run(mut self, duration: Duration) -> anyhow::Result<Outcome> {
+    /// Watches until the time is over, all processes have ended, the sink has enough, or a
+    /// signal comes; `hint` says to a person how to end it. Returns what a recording of it begins
+    /// and ends with.
+    pub(super) fn watch(
+        mut self,
+        duration: Option<Duration>,
+        hint: &str,
+        sink: &mut impl Sink,
+    ) -> anyhow::Result<(Header, End)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let interrupted = runtime.block_on(self.watch(duration))?;
-        let Self { mut live, mut tracker, about, start, command } = self;
-        live.finish(&mut |e| tracker.apply(&e))?;
-        let snapshot = tracker.snapshot(start, now(), true);
-        if let Some(command) = command {
-            command.end(interrupted)?;
-        }
         let context = Context {
             own_netns: packet::netns_of(std::process::id()),
-            places_unknown: live.probe().answer(Question::CopyPlace).is_none(),
+            places_unknown: self.live.probe().answer(Question::CopyPlace).is_none(),
         };
-        let findings = diagnose(&snapshot, &context);
-        Ok(Outcome { about, snapshot, findings, interrupted })
+        let header = Header::new(self.about.clone(), self.start, context);
+        sink.begin(&header)?;
+        std::mem::take(&mut self.early).iter().for_each(|e| sink.take(e));
+        let (why, signal) = runtime.block_on(self.rounds(duration, hint, sink))?;
+        self.live.finish(&mut |e| sink.take(&e))?;
+        if let Some(command) = self.command.take() {
+            command.end(signal)?;
+        }
+        let end = End { ts: now(), why, signal };
+        sink.end(&end)?;
+        Ok((header, end))
     }
 
-    async fn watch(&mut self, duration: Duration) -> anyhow::Result<Option<u8>> {
+    async fn rounds(
+        &mut self,
+        duration: Option<Duration>,
+        hint: &str,
+        sink: &mut impl Sink,
+    ) -> anyhow::Result<(Why, Option<u8>)> {
         let mut int = signal(SignalKind::interrupt())?;
         let mut term = signal(SignalKind::terminate())?;
-        eprintln!("zcwatch: watching (Ctrl-C ends it, and prints what was seen)");
+        eprintln!("zcwatch: watching ({hint})");
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked: Option<Instant> = None;
-        let end = sleep_until(tokio::time::Instant::now() + duration);
+        let end = async {
+            match duration {
+                Some(duration) => sleep_until(tokio::time::Instant::now() + duration).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::pin!(end);
         let mut more = false;
         loop {
@@ -112,23 +124,26 @@ impl Session {
             };
             tokio::select! {
                 biased;
-                _ = int.recv() => return Ok(Some(2)),
-                _ = term.recv() => return Ok(Some(15)),
-                () = &mut end => return Ok(None),
+                _ = int.recv() => return Ok((Why::Interrupted, Some(2))),
+                _ = term.recv() => return Ok((Why::Interrupted, Some(15))),
+                () = &mut end => return Ok((Why::TimeOver, None)),
                 () = pause => {}
             }
-            let Self { live, tracker, .. } = self;
-            more = live.poll(&mut |e| tracker.apply(&e));
+            // What was seen after this may have happened before something that was not.
+            let asked = now();
+            more = self.live.poll(&mut |e| sink.take(&e));
             if self.command_ended()? {
-                return Ok(None);
+                return Ok((Why::ProcessesEnded, None));
             }
-            let Self { live, tracker, .. } = self;
             if looked.is_none_or(|at| at.elapsed() >= LOOK) {
                 looked = Some(Instant::now());
-                live.look_around(&mut |e| tracker.apply(&e));
-                if live.all_ended() {
-                    return Ok(None);
+                self.live.look_around(&mut |e| sink.take(&e));
+                if self.live.all_ended() {
+                    return Ok((Why::ProcessesEnded, None));
                 }
+            }
+            if sink.round((!more).then_some(asked))? == ControlFlow::Break(()) {
+                return Ok((Why::CountReached, None));
             }
         }
     }
@@ -138,28 +153,6 @@ impl Session {
     fn command_ended(&mut self) -> anyhow::Result<bool> {
         let Some(command) = &mut self.command else { return Ok(false) };
         Ok(command.has_ended()? && !(self.about.target.follow && self.live.may_end()))
-    }
-}
-
-impl Outcome {
-    /// Prints the report.
-    pub(super) fn print(&self, format: Format) -> anyhow::Result<()> {
-        match format {
-            Format::Text => print(&text::report(
-                &self.about,
-                &self.snapshot,
-                &self.findings,
-                Style::of_stdout(),
-            )),
-            Format::Json => {
-                let report = Report::new(&self.about, &self.snapshot, &self.findings);
-                print(&format!("{}\n", serde_json::to_string_pretty(&report)?))
-            }
-        }
-    }
-
-    pub(super) fn exit(&self) -> Exit {
-        self.interrupted.map_or(Exit::Done, Exit::Interrupted)
     }
 }
 

@@ -11,8 +11,10 @@ mod words;
 pub use words::time;
 
 use cause::Case;
-pub use cause::{CAUSES, Cause};
+pub use cause::{CAUSES, Cause, hidden_words};
 pub use finding::{Finding, FindingId, Severity};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     probe::hooks::Certainty,
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// What the diagnosis must know besides the snapshot.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
     /// Inode number of zcwatch's own network namespace: commands for another one say so.
     pub own_netns: Option<u32>,
@@ -70,6 +72,33 @@ pub fn causes_of(socket: &SocketSnapshot, snapshot: &Snapshot) -> Vec<CausedCopi
     }
     all.sort_by_key(|c| std::cmp::Reverse(c.group.sends));
     all
+}
+
+/// One send's copy.
+#[derive(Clone, Debug)]
+pub struct OneCopy {
+    /// Why.
+    pub cause: &'static Cause,
+    /// The number of the device where; `None`: no packet was seen.
+    pub device: Option<u16>,
+    /// How sure the cause is.
+    pub certainty: Certainty,
+    /// What was seen that says so.
+    pub seen: String,
+}
+
+/// Why one send was copied that completed at this time (ns since boot); `None` where its
+/// completion shows no copy.
+#[must_use]
+pub fn cause_of(
+    evidence: &Evidence,
+    completed: Option<u64>,
+    socket: &SocketSnapshot,
+    snapshot: &Snapshot,
+) -> Option<OneCopy> {
+    let case = Case::new(evidence, completed.map(|ts| (ts, ts)), socket, snapshot);
+    let (cause, certainty) = cause::explain(&case)?;
+    Some(OneCopy { cause, device: case.device_index(), certainty, seen: cause.seen(&case) })
 }
 
 /// What is wrong, the worst first; or that nothing is.

@@ -25,6 +25,8 @@ use crate::{
 pub struct About {
     /// Kernel release.
     pub kernel: String,
+    /// The architecture that the zcwatch which watched was built for.
+    pub arch: String,
     /// Which hook answers each question.
     pub hooks: Vec<HookRow>,
     /// What was to be watched.
@@ -121,7 +123,7 @@ pub struct Report<'a> {
 #[derive(Serialize)]
 struct Host<'a> {
     kernel: &'a str,
-    arch: &'static str,
+    arch: &'a str,
     hooks: &'a [HookRow],
     events_lost: u64,
     counters_agree: Option<bool>,
@@ -301,7 +303,7 @@ impl<'a> Report<'a> {
             schema: "zcwatch.report/1",
             host: Host {
                 kernel: &about.kernel,
-                arch: std::env::consts::ARCH,
+                arch: &about.arch,
                 hooks: &about.hooks,
                 events_lost: snapshot.losses.events,
                 counters_agree: snapshot.counters_agree(),

@@ -2,7 +2,9 @@
 
 pub mod json;
 pub mod names;
+pub mod ndjson;
 pub mod style;
 #[cfg(test)]
 mod tests;
 pub mod text;
+pub mod trace;

@@ -28,13 +28,14 @@ impl Style {
     /// A sign for how bad it is: by shape and colour, never by colour alone.
     #[must_use]
     pub fn sign(self, severity: Severity, healthy: bool) -> String {
-        let (sign, ascii, colour) = match (severity, healthy) {
-            (_, true) => ("✔", "+", 32),
-            (Severity::Problem, _) => ("✖", "X", 31),
-            (Severity::Warning, _) => ("▲", "!", 33),
-            (Severity::Note, _) => ("·", ".", 36),
-        };
+        let (sign, ascii, colour) = shape(severity, healthy);
         self.paint(if self.unicode { sign } else { ascii }, colour)
+    }
+
+    /// Text in the colour of its severity, for words that say by themselves how bad it is.
+    #[must_use]
+    pub fn tint(self, text: &str, severity: Severity, healthy: bool) -> String {
+        self.paint(text, shape(severity, healthy).2)
     }
 
     /// Bold text.
@@ -66,6 +67,16 @@ impl Style {
 
     fn paint(self, text: &str, code: u8) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Its sign, the sign in ASCII, and its colour.
+fn shape(severity: Severity, healthy: bool) -> (&'static str, &'static str, u8) {
+    match (severity, healthy) {
+        (_, true) => ("✔", "+", 32),
+        (Severity::Problem, _) => ("✖", "X", 31),
+        (Severity::Warning, _) => ("▲", "!", 33),
+        (Severity::Note, _) => ("·", ".", 36),
     }
 }
 

@@ -1,9 +1,12 @@
-//! Sources of [`crate::event::Event`]s: the running kernel ([`live`]).
+//! Sources of [`crate::event::Event`]s: the running kernel ([`live`]), and events read back
+//! ([`recorded`]).
 
 pub mod calibrate;
 pub mod live;
 mod processes;
 mod record;
+pub mod recorded;
 mod surroundings;
 
 pub use live::Live;
+pub use recorded::Recorded;

@@ -20,7 +20,7 @@ use crate::{
     host::packet::Sniffer,
 };
 pub use snapshot::Snapshot;
-use snapshot::{Presence, RingUse, SnifferSeen};
+use snapshot::{Presence, RingUse, SnifferSeen, SocketSnapshot};
 use socket::SocketTracker;
 use story::Story;
 
@@ -111,6 +111,19 @@ impl Tracker {
         let lossy = self.losses.events > 0;
         let sockets: Vec<_> =
             self.sockets.iter().filter_map(|(id, s)| s.snapshot(*id, end, lossy)).collect();
+        self.around(start, end, sockets)
+    }
+
+    /// What is known now, of one socket only: cheap where there are many.
+    #[must_use]
+    pub fn snapshot_of(&self, id: SocketId, start: u64, end: u64) -> Snapshot {
+        let lossy = self.losses.events > 0;
+        let socket = self.sockets.get(&id).and_then(|s| s.snapshot(id, end, lossy));
+        self.around(start, end, socket.into_iter().collect())
+    }
+
+    /// Sockets, with all else that is known.
+    fn around(&self, start: u64, end: u64, sockets: Vec<SocketSnapshot>) -> Snapshot {
         Snapshot {
             start,
             end,

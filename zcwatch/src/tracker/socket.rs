@@ -330,7 +330,9 @@ impl SocketTracker {
             }
         }
         if let Some(stories) = &mut self.stories {
-            stories.give_up(now);
+            // Nobody reads from a socket that is closed.
+            let closed = self.closed.is_some_and(old);
+            stories.give_up(if closed { u64::MAX } else { now });
         }
     }
 

@@ -9,13 +9,19 @@ mod scenario;
 
 use anyhow::Context as _;
 
-use super::{Exit, Usage, print, session::Session};
+use super::{
+    Exit, Usage,
+    outcome::{Outcome, exit},
+    print,
+    session::{HINT, Session},
+};
 use crate::{
     cli::{self, Format},
     host::caps::{Capabilities, Capability},
     output::style::Style,
     probe::{ProbeError, Settings},
     target::Target,
+    tracker::Tracker,
 };
 use child::Child;
 pub(super) use child::{sniffer, traffic};
@@ -30,14 +36,16 @@ pub(super) fn run(args: &cli::Demo) -> anyhow::Result<Exit> {
     let child = Child::start(scenario).context("the demo's traffic could not be made")?;
     let session = Session::begin(&Target::of(&[child.pid()]), &Settings::default())?;
     child.go()?;
-    let outcome = session.run(args.duration)?;
+    let mut tracker = Tracker::default();
+    let (header, end) = session.watch(Some(args.duration), HINT, &mut tracker)?;
+    let outcome = Outcome::of(header, &mut tracker, end.ts);
     drop(child);
     if args.output.format == Format::Text {
         let style = Style::of_stdout();
         print(&style.plain(&format!("demo {}: {}\n\n", scenario.name, scenario.shows)))?;
     }
     outcome.print(args.output.format)?;
-    Ok(outcome.exit())
+    Ok(exit(end.signal))
 }
 
 fn list() -> anyhow::Result<Exit> {

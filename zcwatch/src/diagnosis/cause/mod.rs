@@ -58,7 +58,8 @@ pub(super) fn explain(case: &Case<'_>) -> Option<(&'static Cause, Certainty)> {
 }
 
 /// What a hidden copy is, in a few words.
-pub(super) fn hidden_words(how: HiddenWay, device: &str) -> (String, String) {
+#[must_use]
+pub fn hidden_words(how: HiddenWay, device: &str) -> (String, String) {
     let device = escape(device);
     match how {
         HiddenWay::GsoWithoutSg => (

@@ -29,6 +29,7 @@ pub fn about_without(unanswered: &[Question]) -> About {
     });
     About {
         kernel: "6.18.1".into(),
+        arch: std::env::consts::ARCH.into(),
         hooks: hooks.collect(),
         target: crate::target::Target::of(&[10]),
         start_unix_ns: 1_800_000_000_000_000_000,

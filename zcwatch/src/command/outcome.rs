@@ -1,0 +1,63 @@
+//! What a watch found, live or read back, and how it is printed.
+
+use super::{Exit, print};
+use crate::{
+    cli::Format,
+    diagnosis::{Finding, diagnose},
+    host::process,
+    output::{
+        json::{About, Report},
+        style::Style,
+        text,
+    },
+    recording::Header,
+    tracker::{Snapshot, Tracker},
+};
+
+/// What was found.
+pub(super) struct Outcome {
+    pub about: About,
+    pub snapshot: Snapshot,
+    pub findings: Vec<Finding>,
+}
+
+impl Outcome {
+    /// Asks the tracker for all, at the end of the watch (ns since boot), and the diagnosis what
+    /// is wrong.
+    pub(super) fn of(header: Header, tracker: &mut Tracker, end: u64) -> Self {
+        let snapshot = tracker.snapshot(header.start_boot_ns, end, true);
+        let findings = diagnose(&snapshot, &header.context);
+        Self { about: header.about, snapshot, findings }
+    }
+
+    /// Prints the report.
+    pub(super) fn print(&self, format: Format) -> anyhow::Result<()> {
+        match format {
+            Format::Text => print(&text::report(
+                &self.about,
+                &self.snapshot,
+                &self.findings,
+                Style::of_stdout(),
+            )),
+            Format::Json => {
+                let report = Report::new(&self.about, &self.snapshot, &self.findings);
+                print(&format!("{}\n", serde_json::to_string_pretty(&report)?))
+            }
+        }
+    }
+
+    /// Says on standard error which of the processes that were given have ended.
+    pub(super) fn tell_ended(&self) {
+        let given = &self.about.target.pids;
+        let all = given.iter().filter_map(|pid| self.snapshot.processes.get(pid));
+        for p in all.filter(|p| p.ended) {
+            let name = process::escape(&p.comm);
+            eprintln!("zcwatch: {name} (pid {}) ended while it was watched", p.pid);
+        }
+    }
+}
+
+/// How a watch that ended for this signal ends the program.
+pub(super) fn exit(signal: Option<u8>) -> Exit {
+    signal.map_or(Exit::Done, Exit::Interrupted)
+}
