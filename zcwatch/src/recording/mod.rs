@@ -3,7 +3,7 @@
 //! [`crate::output::ndjson`], read by [`crate::source::recorded`].
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use serde::{Deserialize, Serialize};
 

@@ -174,16 +174,16 @@ impl Teller {
         let stories = self.tracker.stories(up_to.unwrap_or(0), false);
         let now = up_to.unwrap_or(self.latest);
         let told = stories.last().map_or(0, |(_, s)| s.begin);
-        self.ready(stories, told.max(now.saturating_sub(HOLD)))
+        self.ready(&stories, told.max(now.saturating_sub(HOLD)))
     }
 
     /// All that is left: nothing more will come.
     pub fn last_lines(&mut self) -> Vec<Line> {
         let stories = self.tracker.stories(u64::MAX, true);
-        self.ready(stories, u64::MAX)
+        self.ready(&stories, u64::MAX)
     }
 
-    fn ready(&mut self, stories: Vec<(SocketId, Story)>, until: u64) -> Vec<Line> {
+    fn ready(&mut self, stories: &[(SocketId, Story)], until: u64) -> Vec<Line> {
         let mut ready = self.first_lines(until);
         let (now, later) =
             std::mem::take(&mut self.waiting).into_iter().partition(|s| s.at <= until);

@@ -1,5 +1,5 @@
 //! Is what is read back what was written, and are other files refused with a sentence?
 
 mod documented;
-mod every;
+pub mod every;
 mod read;
