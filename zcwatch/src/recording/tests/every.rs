@@ -211,6 +211,7 @@ pub fn header(text: &str) -> Header {
             comm: vec![text.into()],
             cgroup: vec![text.into()],
             follow: true,
+            user: Some("nobody".into()),
             command: Some(vec![text.into()]),
         },
         start_unix_ns: 1_800_000_000_000_000_000,
