@@ -15,8 +15,7 @@ use super::Scratch;
 fn arguments_that_make_no_sense() -> Result<()> {
     let own = std::process::id().to_string();
     for (arguments, words) in [
-        (&["trace"][..], &["--pid"][..]),
-        (&["trace", "-p", &own, "--count", "0"], &["0", "1.."]),
+        (&["trace", "-p", &own, "--count", "0"][..], &["0", "1.."][..]),
         (&["trace", "-p", &own, "--min-latency", "slow"], &["write it like 5ms"]),
         (&["trace", "-p", &own, "--format", "json"], &["json", "ndjson"]),
         (
