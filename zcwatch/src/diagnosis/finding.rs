@@ -26,25 +26,49 @@ pub enum FindingId {
     HiddenCopy,
     /// MSG_ZEROCOPY without SO_ZEROCOPY.
     FlagIgnored,
-    /// Notifications that say otherwise than the completions in them.
-    Misled,
-    /// Notifications that nobody reads.
-    UnreadNotifications,
+    /// Sends refused by the limit on option memory.
+    EnobufsOptmem,
+    /// Sends refused by the limit on locked memory.
+    EnobufsMemlock,
+    /// Sends that failed below the socket, and kept their ids.
+    DeviceDrop,
+    /// Large sends, and none with MSG_ZEROCOPY.
+    NeverUsed,
+    /// No zerocopy any more after copies.
+    GaveUp,
     /// Sends too small to gain.
     SmallSends,
+    /// Each send waits for the notification of the one before.
+    OneInFlight,
+    /// Buffers that come back late.
+    SlowRelease,
+    /// Notifications that nobody reads.
+    UnreadNotifications,
+    /// Notifications that say otherwise than the completions in them.
+    Misled,
+    /// Notifications in another order than the sends.
+    OutOfOrder,
     /// Nothing is wrong.
     Healthy,
 }
 
 impl FindingId {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 15] = [
         Self::Copied,
         Self::HiddenCopy,
         Self::FlagIgnored,
-        Self::Misled,
-        Self::UnreadNotifications,
+        Self::EnobufsOptmem,
+        Self::EnobufsMemlock,
+        Self::DeviceDrop,
+        Self::NeverUsed,
+        Self::GaveUp,
         Self::SmallSends,
+        Self::OneInFlight,
+        Self::SlowRelease,
+        Self::UnreadNotifications,
+        Self::Misled,
+        Self::OutOfOrder,
         Self::Healthy,
     ];
 
@@ -55,9 +79,17 @@ impl FindingId {
             Self::Copied => "copied",
             Self::HiddenCopy => "hidden-copy",
             Self::FlagIgnored => "flag-ignored",
-            Self::Misled => "misled",
-            Self::UnreadNotifications => "unread-notifications",
+            Self::EnobufsOptmem => "enobufs-optmem",
+            Self::EnobufsMemlock => "enobufs-memlock",
+            Self::DeviceDrop => "device-drop",
+            Self::NeverUsed => "never-used",
+            Self::GaveUp => "gave-up",
             Self::SmallSends => "small-sends",
+            Self::OneInFlight => "one-in-flight",
+            Self::SlowRelease => "slow-release",
+            Self::UnreadNotifications => "unread-notifications",
+            Self::Misled => "misled",
+            Self::OutOfOrder => "out-of-order",
             Self::Healthy => "healthy",
         }
     }

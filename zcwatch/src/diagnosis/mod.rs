@@ -32,6 +32,9 @@ pub struct Context {
     pub own_netns: Option<u32>,
     /// Packets could not be followed here: no place of a copy is known.
     pub places_unknown: bool,
+    /// Findings that nobody wants to hear of; a wish of who reads, and so in no recording.
+    #[serde(skip)]
+    pub ignored: Vec<FindingId>,
 }
 
 /// Copies of one socket by one cause.
@@ -101,14 +104,18 @@ pub fn cause_of(
     Some(OneCopy { cause, device: case.device_index(), certainty, seen: cause.seen(&case) })
 }
 
-/// What is wrong, the worst first; or that nothing is.
+/// What is wrong, the worst first; or that nothing is. What is ignored is left out, and `healthy`
+/// then says what it leaves aside.
 #[must_use]
 pub fn diagnose(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
-    let mut findings: Vec<Finding> =
-        rules::RULES.iter().flat_map(|rule| rule(snapshot, context)).collect();
+    let all = rules::RULES.iter().flat_map(|rule| rule(snapshot, context));
+    let (left_out, mut findings): (Vec<_>, Vec<_>) =
+        all.partition(|f| context.ignored.contains(&f.id));
     findings.sort_by_key(|f| f.severity);
-    if findings.is_empty() {
-        findings.extend(rules::healthy(snapshot, context));
+    if findings.is_empty() && !context.ignored.contains(&FindingId::Healthy) {
+        let mut ignored: Vec<FindingId> = left_out.iter().map(|f| f.id).collect();
+        ignored.dedup();
+        findings.extend(rules::healthy(snapshot, context, &ignored));
     }
     findings
 }

@@ -3,6 +3,7 @@
 use crate::{
     diagnosis::Context,
     host::process::escape,
+    output::names::grouped,
     tracker::{Snapshot, evidence::Spot, snapshot::SnifferSeen},
 };
 
@@ -48,6 +49,21 @@ pub fn time(ns: u64) -> String {
     }
 }
 
+/// Memory, as limits on it are written: "64 KiB".
+pub(super) fn memory(n: u64) -> String {
+    match n {
+        _ if n >= 1 << 20 && n.is_multiple_of(1 << 20) => format!("{} MiB", grouped(n >> 20)),
+        _ if n >= 1 << 10 && n.is_multiple_of(1 << 10) => format!("{} KiB", grouped(n >> 10)),
+        _ => format!("{} B", grouped(n)),
+    }
+}
+
+/// "3.2 s" after the watch began.
+pub(super) fn moment(ts: u64, snapshot: &Snapshot) -> String {
+    let tenths = ts.saturating_sub(snapshot.start) / 100_000_000;
+    format!("{}.{} s", tenths / 10, tenths % 10)
+}
+
 /// The device's name, safe to print.
 pub(super) fn device(index: Option<u16>, snapshot: &Snapshot) -> String {
     index
@@ -63,6 +79,13 @@ pub(super) fn spot(spot: Spot, snapshot: &Snapshot) -> String {
 /// "tcpdump (pid 812)".
 pub(super) fn process(comm: &str, pid: u32) -> String {
     format!("{} (pid {pid})", escape(comm))
+}
+
+/// [`process`], of one that is known by its id.
+pub(super) fn process_of(pid: u32, snapshot: &Snapshot) -> String {
+    let watched = snapshot.processes.get(&pid).map(|p| &p.comm);
+    let sender = || snapshot.sockets.iter().find(|s| s.facts.pid == pid).map(|s| &s.facts.comm);
+    watched.or_else(sender).map_or_else(|| format!("pid {pid}"), |comm| process(comm, pid))
 }
 
 /// [`process`], of a packet socket's holder.
@@ -104,6 +127,12 @@ pub(super) fn in_netns(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_said_in_the_unit_it_was_set_in() {
+        let said = [0, 1023, 1024, 1025, 65_536, 1 << 20, 20 << 30].map(memory);
+        assert_eq!(said, ["0 B", "1 023 B", "1 KiB", "1 025 B", "64 KiB", "1 MiB", "20 480 MiB"]);
+    }
 
     #[test]
     fn a_name_in_a_command_is_no_command() {

@@ -34,7 +34,7 @@ pub(super) fn whom(rows: &[Case<'_>]) -> Option<String> {
 
 /// When the copies were made, where that is not nearly all the time that the sockets were busy.
 fn when(rows: &[Case<'_>]) -> Option<String> {
-    let start = rows.first()?.snapshot.start;
+    let snapshot = rows.first()?.snapshot;
     let from = rows.iter().filter_map(|c| Some(c.span?.0)).min()?;
     let to = rows.iter().filter_map(|c| Some(c.span?.1)).max()?;
     let first = rows.iter().filter_map(|c| c.socket.first_completion).min()?.min(from);
@@ -43,11 +43,7 @@ fn when(rows: &[Case<'_>]) -> Option<String> {
     if busy < SHORT_NS || (to - from) * 100 >= busy * WHOLE_PERCENT {
         return None;
     }
-    let at = |ts: u64| {
-        let tenths = ts.saturating_sub(start) / 100_000_000;
-        format!("{}.{} s", tenths / 10, tenths % 10)
-    };
-    let (from, to) = (at(from), at(to));
+    let (from, to) = (words::moment(from, snapshot), words::moment(to, snapshot));
     Some(if from == to {
         format!(", at {from} of the watch")
     } else {

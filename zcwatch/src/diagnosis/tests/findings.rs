@@ -15,16 +15,16 @@ use crate::{
 
 const SECOND: u64 = 1_000_000_000;
 
-fn findings(snapshot: &Snapshot) -> Vec<Finding> {
+pub fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     diagnose(snapshot, &context())
 }
 
-fn ids(snapshot: &Snapshot) -> Vec<&'static str> {
+pub fn ids(snapshot: &Snapshot) -> Vec<&'static str> {
     findings(snapshot).iter().map(|f| f.id.name()).collect()
 }
 
 /// The only finding there is.
-fn only(snapshot: &Snapshot) -> Finding {
+pub fn only(snapshot: &Snapshot) -> Finding {
     let mut all = findings(snapshot);
     assert_eq!(all.len(), 1, "{all:?}");
     all.remove(0)

@@ -3,6 +3,8 @@
 
 mod causes;
 mod findings;
+mod limits;
 mod places;
 pub(crate) mod scene;
+mod usage;
 mod wording;

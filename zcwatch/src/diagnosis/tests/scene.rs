@@ -7,8 +7,8 @@ use zcwatch_common::{mark, sign, stage};
 use crate::{
     diagnosis::Context,
     event::{
-        Counters, DeviceFacts, Endpoint, Event, Family, Hop, Losses, ProcessFacts, Protocol, Range,
-        Sent, SocketFacts, SocketId, Tunnel, Way, What,
+        Counters, DeviceFacts, Endpoint, Event, FailedSend, Family, Hop, Limits, Losses,
+        PlainSends, ProcessFacts, Protocol, Range, Sent, SocketFacts, SocketId, Tunnel, Way, What,
     },
     host::packet::Sniffer,
     tracker::{Snapshot, Tracker, socket::LATE},
@@ -125,11 +125,28 @@ pub struct Burst {
     pub more: bool,
     /// The application reads each notification; else they merge.
     pub reads: bool,
+    /// From the beginning of a send to its completion, ns. The call returns 20 µs later, and the
+    /// notification is read 10 µs after that.
+    pub release: u64,
+    /// The call returns 5 µs after its beginning, before the completion.
+    pub early: bool,
+    /// Pause before the next one, ns.
+    pub pause: u64,
 }
 
 impl Burst {
     pub fn of(count: u32, way: Way) -> Self {
-        Self { count, bytes: 20_000, way, copied: false, more: false, reads: true }
+        Self {
+            count,
+            bytes: 20_000,
+            way,
+            copied: false,
+            more: false,
+            reads: true,
+            release: 20_000,
+            early: false,
+            pause: 0,
+        }
     }
 
     pub fn copied(count: u32, way: Way) -> Self {
@@ -146,6 +163,18 @@ impl Burst {
 
     pub fn unread(self) -> Self {
         Self { reads: false, ..self }
+    }
+
+    pub fn release(self, release: u64) -> Self {
+        Self { release, ..self }
+    }
+
+    pub fn early(self) -> Self {
+        Self { early: true, ..self }
+    }
+
+    pub fn pause(self, pause: u64) -> Self {
+        Self { pause, ..self }
     }
 }
 
@@ -273,7 +302,7 @@ impl Scene {
         self
     }
 
-    /// Sends, each released 20 µs after it began, and read 30 µs later.
+    /// Sends, one after the other.
     pub fn sends(mut self, burst: Burst) -> Self {
         let socket = self.facts[self.facts.len() - 1].socket;
         for n in 0..burst.count {
@@ -293,15 +322,20 @@ impl Scene {
                 more: burst.more,
                 before: false,
             };
-            let merges = !burst.reads && n > 0;
-            self.now = begin + 5_000;
-            self.tell(What::Send(sent));
-            self.now = begin + 20_000;
-            self.tell(if merges { What::Merged(range) } else { What::Started(range) });
-            self.now = begin + 50_000;
+            let done = if !burst.reads && n > 0 { What::Merged } else { What::Started };
+            let completed = begin + burst.release;
+            let returned = if burst.early { begin + 5_000 } else { completed + 20_000 };
+            let mut story = [(returned, What::Send(sent)), (completed, done(range))];
+            story.sort_by_key(|(ts, _)| *ts);
+            for (ts, what) in story {
+                self.now = ts;
+                self.tell(what);
+            }
+            self.now = completed + 30_000;
             if burst.reads {
                 self.tell(What::Read(range));
             }
+            self.now += burst.pause;
         }
         self
     }
@@ -311,6 +345,66 @@ impl Scene {
         let socket = self.facts[self.facts.len() - 1].socket;
         let range = Range { socket, lo, hi: self.next - 1, copied, way: Way::default() };
         self.tell(What::Read(range));
+        self
+    }
+
+    /// Two sends whose notifications are read in the other order.
+    pub fn crossed(mut self, way: Way) -> Self {
+        let socket = self.facts[self.facts.len() - 1].socket;
+        let first = self.next;
+        let at = |id| Range { socket, lo: id, hi: id, copied: false, way };
+        self = self.in_flight(20_000).in_flight(20_000);
+        for what in [What::Started, What::Read] {
+            self.now += 10_000;
+            self.tell(what(at(first + 1)));
+            self.tell(what(at(first)));
+        }
+        self
+    }
+
+    /// Sends that fail below the socket, and complete all the same.
+    pub fn errors(mut self, count: u32, errno: i32, way: Way) -> Self {
+        for _ in 0..count {
+            let id = self.next;
+            self.now += 10_000;
+            self = self.sent_with(0, Some(errno));
+            let socket = self.facts[self.facts.len() - 1].socket;
+            let range = Range { socket, lo: id, hi: id, copied: false, way };
+            self.tell(What::Started(range));
+            self.tell(What::Read(range));
+        }
+        self
+    }
+
+    /// A send that takes no id.
+    pub fn fails(mut self, change: impl FnOnce(&mut FailedSend)) -> Self {
+        let socket = self.facts[self.facts.len() - 1].socket;
+        let mut failed = FailedSend {
+            socket,
+            errno: libc::ENOBUFS,
+            pid: 10,
+            tid: 11,
+            fd: Some(3),
+            optmem_used: 0,
+            optmem_max: Some(131_072),
+            memlock_used: 0,
+            memlock_limit: None,
+        };
+        change(&mut failed);
+        self.tell(What::Failed(failed));
+        self
+    }
+
+    pub fn limit(mut self, limits: Limits) -> Self {
+        self.tell(What::Limits(limits));
+        self
+    }
+
+    /// What a process sent without the flag on sockets that are not watched.
+    pub fn plain(mut self, pid: u32, large: u64, fd: Option<i32>) -> Self {
+        let (sends, bytes) = (large + 1000, large * 20_000);
+        let plain = PlainSends { pid, sends, bytes, large, large_bytes: bytes, fd };
+        self.tell(What::Plain(plain));
         self
     }
 
@@ -341,15 +435,18 @@ impl Scene {
     }
 
     /// A send that has not completed.
-    pub fn in_flight(mut self, bytes: u32) -> Self {
-        let burst = Burst::of(1, Way::default()).bytes(bytes);
+    pub fn in_flight(self, bytes: u32) -> Self {
+        self.sent_with(bytes, None)
+    }
+
+    fn sent_with(mut self, bytes: u32, errno: Option<i32>) -> Self {
         let socket = self.facts[self.facts.len() - 1].socket;
         let sent = Sent {
             socket,
             id: self.next,
             id_exact: true,
-            bytes: burst.bytes,
-            errno: None,
+            bytes,
+            errno,
             entry: Some(self.now),
             pid: 10,
             tid: 11,

@@ -44,8 +44,9 @@ fn every_name_of_a_finding_is_found_again_and_is_that_of_json() {
     let error = "copyed".parse::<FindingId>().unwrap_err();
     assert_eq!(
         error,
-        "there is no finding \"copyed\"; there are copied, hidden-copy, flag-ignored, misled, \
-         unread-notifications, small-sends, healthy"
+        "there is no finding \"copyed\"; there are copied, hidden-copy, flag-ignored, \
+         enobufs-optmem, enobufs-memlock, device-drop, never-used, gave-up, small-sends, \
+         one-in-flight, slow-release, unread-notifications, misled, out-of-order, healthy"
     );
 }
 

@@ -189,7 +189,10 @@ fn a_socket_is_told_with_all_that_is_known_of_it() {
     );
     let names: Vec<_> =
         document["findings"].as_array().unwrap().iter().map(|f| f["id"].clone()).collect();
-    assert_eq!(names, ["copied", "hidden-copy", "unread-notifications", "small-sends"]);
+    assert_eq!(
+        names,
+        ["copied", "hidden-copy", "enobufs-optmem", "unread-notifications", "small-sends"]
+    );
 }
 
 #[test]

@@ -171,6 +171,11 @@ zcwatch report: sender (pid 10), 6.1 s, Linux 6.18.1, hooks: cgroup, iter, tp_bt
   inferred: skb_segment copies each segment's payload, and tells nobody
   → ethtool -K eth0 sg on
 
+✖ ENOBUFS from optmem on 3 sends: at most 131 072 B for a socket
+  inferred: by the option memory in use right after; each send holds some until it has completed and its notification has merged or was read
+  → sysctl -w net.core.optmem_max=262144
+  → When a send fails so, wait for completions, and send on then.
+
 ▲ 100 completions unread on fd 3 for 6.0 s: the error queue is never read
   measured: the buffers of these sends could be used again; an error queue that is not empty also keeps EPOLLERR set
   → Read with recvmsg(fd, &msg, MSG_ERRQUEUE) until it returns EAGAIN, whenever poll shows POLLERR.
@@ -199,6 +204,11 @@ X 737 of 2000 completed sends copied on eth0 (37 %): handed to a packet socket o
 X 99 of 99 sends reported zero-copy, and copied all the same: segmented in software on eth0, which has no scatter-gather
   inferred: skb_segment copies each segment's payload, and tells nobody
   -> ethtool -K eth0 sg on
+
+X ENOBUFS from optmem on 3 sends: at most 131 072 B for a socket
+  inferred: by the option memory in use right after; each send holds some until it has completed and its notification has merged or was read
+  -> sysctl -w net.core.optmem_max=262144
+  -> When a send fails so, wait for completions, and send on then.
 
 ! 100 completions unread on fd 3 for 6.0 s: the error queue is never read
   measured: the buffers of these sends could be used again; an error queue that is not empty also keeps EPOLLERR set

@@ -1,0 +1,67 @@
+//! Nothing is wrong: said as clearly as something that was found.
+
+use super::{ids, threshold};
+use crate::{
+    diagnosis::{
+        Context, Finding, FindingId, Severity,
+        words::{count, percent},
+    },
+    event::Losses,
+    probe::hooks::Certainty,
+    tracker::{Snapshot, snapshot::SocketSnapshot},
+};
+
+/// When no finding is left. `ignored` are those that hold, and that nobody wanted to hear of.
+pub(in super::super) fn healthy(
+    snapshot: &Snapshot,
+    context: &Context,
+    ignored: &[FindingId],
+) -> Option<Finding> {
+    let sockets: Vec<_> = snapshot.sockets.iter().filter(|s| s.counts.sends > 0).collect();
+    let all = snapshot.totals();
+    // What was not seen cannot be called healthy.
+    let Losses { sockets: unwatched, skipped, events, .. } = snapshot.losses;
+    let unsure = unwatched + skipped + events > 0 || snapshot.counters_agree() == Some(false);
+    if all.completed() < threshold::SENDS || unsure {
+        return None;
+    }
+    let names: Vec<_> = ignored.iter().map(|id| id.name()).collect();
+    let but = match names.is_empty() {
+        true => String::new(),
+        false => format!(" but for what was ignored ({})", names.join(", ")),
+    };
+    let share = match all.copied {
+        0 => String::new(),
+        copied => format!(" ({})", percent(copied, all.completed())),
+    };
+    let hidden: u64 = snapshot.sockets.iter().map(SocketSnapshot::hidden).sum();
+    let evidence = if context.places_unknown {
+        "the completions say so; whether packets took a way that copies in secret cannot be known \
+         on this host"
+            .into()
+    } else {
+        let copies = match all.copied {
+            0 => "no copy was reported".into(),
+            1 => "1 copy was reported".into(),
+            n => format!("{n} copies were reported"),
+        };
+        match hidden {
+            0 => format!("{copies}, and no packet was seen to take a way that copies in secret"),
+            n => format!("{copies}, and {} took a way that copies in secret", count(n, "send")),
+        }
+    };
+    Some(Finding {
+        id: FindingId::Healthy,
+        cause: None,
+        severity: Severity::Note,
+        sockets: ids(&sockets),
+        sentence: format!(
+            "healthy{but}: {} completed, {} copied{share}",
+            count(all.completed(), "send"),
+            all.copied
+        ),
+        evidence,
+        remedies: Vec::new(),
+        certainty: if context.places_unknown { Certainty::Inferred } else { Certainty::Measured },
+    })
+}

@@ -1,0 +1,259 @@
+//! Which sends failed, and on which limit?
+
+use std::collections::BTreeMap;
+
+use nix::errno::Errno;
+
+use super::{ids, median, threshold};
+use crate::{
+    diagnosis::{
+        Context, Finding, FindingId, Severity,
+        words::{count, device, in_netns, memory, moment, process_of, shell},
+    },
+    event::{FailedSend, Limits},
+    output::names::grouped,
+    probe::hooks::Certainty,
+    tracker::{Snapshot, snapshot::SocketSnapshot},
+};
+
+/// Default of `net.core.optmem_max` in 6.12 and later, bytes.
+const OPTMEM_TODAY: u64 = 131_072;
+/// Default of RLIMIT_MEMLOCK in 5.16 and later (MLOCK_LIMIT), bytes.
+const MEMLOCK_TODAY: u64 = 8 << 20;
+/// A send in flight holds less option memory than this: SKB_TRUESIZE(0) is 768 to 896 B.
+const OPTMEM_OF_SEND: u32 = 1024;
+/// `mm_account_pinned_pages` charges the pages of a send and two more.
+const PAGE: u64 = 4096;
+
+/// A limit that was raised after a send had failed on it: when, ns since boot, and to what.
+type Raised = Option<(u64, u64)>;
+
+/// Was this the limit on option memory, and not that on locked memory? As the probes tell them
+/// apart.
+fn by_optmem(f: &FailedSend) -> bool {
+    f.optmem_max.is_some_and(|max| f.optmem_used.saturating_add(OPTMEM_OF_SEND) > max)
+}
+
+fn refused(s: &SocketSnapshot, by: impl Fn(&FailedSend) -> bool) -> Option<FailedSend> {
+    s.last_failure.filter(|f| f.errno == libc::ENOBUFS && by(f))
+}
+
+/// The last limit known in the watch, if it is more than what a send failed on.
+fn raised(snapshot: &Snapshot, was: u64, of: impl Fn(&Limits) -> Option<u64>) -> Raised {
+    let last = snapshot.limits.iter().rev().find_map(|(ts, l)| Some((*ts, of(l)?)));
+    last.filter(|(_, max)| *max > was)
+}
+
+fn raised_words(raised: Raised, unit: impl Fn(u64) -> String, snapshot: &Snapshot) -> String {
+    let Some((at, max)) = raised else { return String::new() };
+    let to = if max == u64::MAX { "lifted".into() } else { format!("raised to {}", unit(max)) };
+    format!("; {to} at {} of the watch", moment(at, snapshot))
+}
+
+/// The limit is one per network namespace: so is the finding.
+pub(super) fn enobufs_optmem(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
+    let mut by_netns: BTreeMap<u32, Vec<&SocketSnapshot>> = BTreeMap::new();
+    for s in snapshot.sockets.iter().filter(|s| s.counts.failed_optmem > 0) {
+        by_netns.entry(s.facts.netns).or_default().push(s);
+    }
+    let one = |(netns, sockets): (u32, Vec<_>)| one_optmem(netns, &sockets, snapshot, context);
+    by_netns.into_iter().filter_map(one).collect()
+}
+
+fn one_optmem(
+    netns: u32,
+    sockets: &[&SocketSnapshot],
+    snapshot: &Snapshot,
+    context: &Context,
+) -> Option<Finding> {
+    let failed: u64 = sockets.iter().map(|s| s.counts.failed_optmem).sum();
+    let told = |s: &SocketSnapshot| refused(s, by_optmem);
+    let worst = sockets.iter().max_by_key(|s| (told(s).is_some(), s.counts.failed_optmem))?;
+    let failure = told(worst);
+    let counted = worst.counters.as_ref().and_then(|c| c.optmem_max);
+    let max = failure.and_then(|f| f.optmem_max).or(counted).map(u64::from);
+    let raised = max.and_then(|max| {
+        raised(snapshot, max, |l| match l {
+            Limits::Optmem { netns: of, max } if *of == netns => Some(*max),
+            _ => None,
+        })
+    });
+    let used = match (failure, max) {
+        (Some(f), Some(max)) => format!(
+            ": {} of {} B with {} in flight",
+            grouped(f.optmem_used.into()),
+            grouped(max),
+            count(worst.failed_with, "send")
+        ),
+        (None, Some(max)) => format!(": at most {} B for a socket", grouped(max)),
+        (_, None) => String::new(),
+    };
+    // What was in flight needed all there was; twice as much lets twice as many fly.
+    let enough = (max.unwrap_or(0) * 2).next_power_of_two().max(OPTMEM_TODAY);
+    let mut remedies = Vec::new();
+    if raised.is_none_or(|(_, max)| max < enough) {
+        let command = format!("sysctl -w net.core.optmem_max={enough}");
+        remedies.push(in_netns(&command, netns, snapshot, context));
+    }
+    let unread: u64 = sockets.iter().map(|s| s.counts.unread).sum();
+    if unread >= threshold::UNREAD {
+        remedies.push(format!(
+            "Read the notifications of {} too: those that did not merge hold option memory.",
+            count(unread, "completed send")
+        ));
+    }
+    remedies.push("When a send fails so, wait for completions, and send on then.".into());
+    Some(Finding {
+        id: FindingId::EnobufsOptmem,
+        cause: None,
+        severity: Severity::Problem,
+        sockets: ids(sockets),
+        sentence: format!(
+            "ENOBUFS from optmem on {}{used}{}",
+            count(failed, "send"),
+            raised_words(raised, |b| format!("{} B", grouped(b)), snapshot),
+        ),
+        evidence: "by the option memory in use right after; each send holds some until it has \
+                   completed and its notification has merged or was read"
+            .into(),
+        remedies,
+        certainty: Certainty::Inferred,
+    })
+}
+
+/// The limit is one per process: so is the finding.
+pub(super) fn enobufs_memlock(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
+    let mut by_pid: BTreeMap<u32, Vec<&SocketSnapshot>> = BTreeMap::new();
+    for s in snapshot.sockets.iter().filter(|s| s.counts.failed_memlock > 0) {
+        let pid = refused(s, |f| !by_optmem(f)).map_or(s.facts.pid, |f| f.pid);
+        by_pid.entry(pid).or_default().push(s);
+    }
+    by_pid.into_iter().filter_map(|(pid, sockets)| one_memlock(pid, &sockets, snapshot)).collect()
+}
+
+fn one_memlock(pid: u32, sockets: &[&SocketSnapshot], snapshot: &Snapshot) -> Option<Finding> {
+    let failed: u64 = sockets.iter().map(|s| s.counts.failed_memlock).sum();
+    let told = |s: &SocketSnapshot| refused(s, |f| !by_optmem(f));
+    let worst = sockets.iter().max_by_key(|s| (told(s).is_some(), s.counts.failed_memlock))?;
+    let failure = told(worst);
+    let limit = failure
+        .and_then(|f| f.memlock_limit)
+        .or(worst.counters.as_ref().and_then(|c| c.memlock_limit));
+    let raised = limit.and_then(|limit| {
+        raised(snapshot, limit, |l| match l {
+            Limits::Memlock { pid: of, max } if *of == pid => Some(max.unwrap_or(u64::MAX)),
+            _ => None,
+        })
+    });
+    let used = match (failure, limit) {
+        (Some(f), Some(limit)) => format!(
+            ": {} of {}, {} in flight",
+            memory(f.memlock_used),
+            memory(limit),
+            worst.failed_with
+        ),
+        (None, Some(limit)) => format!(": at most {}", memory(limit)),
+        (_, None) => String::new(),
+    };
+    let size: u64 = sockets.iter().filter_map(|s| median(s)).max().unwrap_or_default().into();
+    let one = (size.div_ceil(PAGE) + 2) * PAGE;
+    let needed = one.saturating_mul(worst.failed_with + 1).max(limit.unwrap_or(0));
+    let enough = needed.saturating_mul(2).min(1 << 62).next_power_of_two().max(MEMLOCK_TODAY);
+    let mut remedies = Vec::new();
+    if raised.is_none_or(|(_, max)| max < enough) {
+        remedies.push(format!("prlimit --pid {pid} --memlock={enough}:{enough}"));
+        remedies.push(format!("or LimitMEMLOCK={enough} in its unit, for good"));
+    }
+    remedies.push("When a send fails so, wait for completions, and send on then.".into());
+    Some(Finding {
+        id: FindingId::EnobufsMemlock,
+        cause: None,
+        severity: Severity::Problem,
+        sockets: ids(sockets),
+        sentence: format!(
+            "ENOBUFS from locked memory on {} of {}{used}{}",
+            count(failed, "send"),
+            process_of(pid, snapshot),
+            raised_words(raised, memory, snapshot),
+        ),
+        evidence: "by the memory locked right after; RLIMIT_MEMLOCK counts the pages of all sends \
+                   that the user has in flight, and what else is locked"
+            .into(),
+        remedies,
+        certainty: Certainty::Inferred,
+    })
+}
+
+/// Sends that failed below the socket: the id was taken, and the datagram is gone.
+pub(super) fn device_drop(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
+    type Key = (Option<u16>, Option<i32>);
+    let mut all: BTreeMap<Key, (u64, Vec<&SocketSnapshot>)> = BTreeMap::new();
+    for s in &snapshot.sockets {
+        let mut add = |errno, n| {
+            let entry = all.entry((s.device, errno)).or_default();
+            entry.0 += n;
+            entry.1.push(s);
+        };
+        // Where events were lost the counters know how many there were, and not with which error.
+        let told: u64 = s.errors.values().sum();
+        if told == s.counts.with_error {
+            s.errors.iter().for_each(|(errno, n)| add(Some(*errno), *n));
+        } else if s.counts.with_error > 0 {
+            add(None, s.counts.with_error);
+        }
+    }
+    let one = |((index, errno), (n, sockets)): (Key, (u64, Vec<_>))| {
+        one_drop(index, errno, n, &sockets, snapshot, context)
+    };
+    all.into_iter().map(one).collect()
+}
+
+fn one_drop(
+    index: Option<u16>,
+    errno: Option<i32>,
+    n: u64,
+    sockets: &[&SocketSnapshot],
+    snapshot: &Snapshot,
+    context: &Context,
+) -> Finding {
+    let name = device(index, snapshot);
+    let facts = index.and_then(|i| snapshot.devices.get(&i));
+    let netns = facts.map(|d| d.netns).or(sockets.first().map(|s| s.facts.netns)).unwrap_or(0);
+    let inside = |command: String| in_netns(&command, netns, snapshot, context);
+    let word = shell(&name);
+    let (by, remedies) = match errno {
+        Some(libc::ENOBUFS) if facts.is_some() => (
+            ": a full queue or a tc program dropped them",
+            vec![
+                inside(format!("tc -s qdisc show dev {word}")),
+                inside(format!("tc filter show dev {word} egress")),
+            ],
+        ),
+        Some(libc::ENOBUFS) => (": a full queue or a tc program dropped them", Vec::new()),
+        Some(libc::EPERM) => (": a firewall dropped them", vec![inside("nft list ruleset".into())]),
+        _ => ("", Vec::new()),
+    };
+    let with = errno.map_or_else(String::new, |e| format!(" with {}", errno_name(e)));
+    let on = if index.is_some() { format!(" on {name}") } else { String::new() };
+    let doubt = sockets.iter().any(|s| s.overlapped);
+    Finding {
+        id: FindingId::DeviceDrop,
+        cause: None,
+        severity: Severity::Warning,
+        sockets: ids(sockets),
+        sentence: format!("{} failed{with}{on} and kept their ids{by}", count(n, "send")),
+        evidence:
+            "the call returned an error after the id was taken, so the send completes and is \
+                   notified like any other; it is no limit on zerocopy"
+                .into(),
+        remedies,
+        certainty: if doubt { Certainty::Inferred } else { Certainty::Measured },
+    }
+}
+
+fn errno_name(errno: i32) -> String {
+    match Errno::from_raw(errno) {
+        Errno::UnknownErrno => format!("errno {errno}"),
+        known => format!("{known:?}"),
+    }
+}
