@@ -51,6 +51,7 @@ fn a_hundred_large_sends_are_needed_and_none_with_the_flag() {
         (plain(100).counters(|c| c.failed_other = 1), vec![]),
         (plain(100).counters(|c| c.before = 1), vec![]),
         (plain(100).io_uring(10, 3, 1), vec![]),
+        (plain(100).losses(Losses { sockets: 1, ..Losses::default() }), vec![]),
     ] {
         assert_eq!(ids(&asked.snapshot()), names);
     }
@@ -118,6 +119,15 @@ fn giving_up_after_a_copy_is_told_with_its_cause() {
     );
     assert_eq!((f.id, f.severity), (FindingId::GaveUp, Severity::Note));
     assert_eq!((f.cause, f.certainty), (Some("local_delivery"), Certainty::Inferred));
+}
+
+#[test]
+fn where_packets_cannot_be_followed_giving_up_has_no_cause() {
+    let blind = Context { places_unknown: true, ..super::scene::context() };
+    let snapshot = giving_up(Burst::copied(1, delivered(LO, LO)), 240, 20_000).snapshot();
+    let f = diagnose(&snapshot, &blind).remove(0);
+    assert!(f.sentence.ends_with("which was copied: 240 sends without the flag since"), "{f:?}");
+    assert_eq!((f.cause, f.remedies.len()), (None, 0));
 }
 
 #[test]
