@@ -3,7 +3,7 @@
 use super::{Exit, print};
 use crate::{
     cli::Format,
-    diagnosis::{Finding, diagnose},
+    diagnosis::{Context, Finding, FindingId, diagnose},
     host::process,
     output::{
         json::{About, Report},
@@ -24,9 +24,15 @@ pub(super) struct Outcome {
 impl Outcome {
     /// Asks the tracker for all, at the end of the watch (ns since boot), and the diagnosis what
     /// is wrong.
-    pub(super) fn of(header: Header, tracker: &mut Tracker, end: u64) -> Self {
+    pub(super) fn of(
+        header: Header,
+        tracker: &mut Tracker,
+        end: u64,
+        ignored: &[FindingId],
+    ) -> Self {
         let snapshot = tracker.snapshot(header.start_boot_ns, end, true);
-        let findings = diagnose(&snapshot, &header.context);
+        let context = Context { ignored: ignored.to_vec(), ..header.context };
+        let findings = diagnose(&snapshot, &context);
         Self { about: header.about, snapshot, findings }
     }
 

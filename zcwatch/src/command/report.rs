@@ -48,7 +48,7 @@ fn watch(args: &cli::Report) -> anyhow::Result<Exit> {
     // A command is watched to its end.
     let usual = target.command.is_none().then_some(USUAL);
     let (header, end) = session.watch(args.duration.or(usual), HINT, &mut sink)?;
-    let outcome = Outcome::of(header, &mut sink.tracker, end.ts);
+    let outcome = Outcome::of(header, &mut sink.tracker, end.ts, &args.ignore);
     let shown = show(args, &outcome)?;
     if sink.failed {
         // It was said when it happened.
@@ -80,7 +80,7 @@ fn read_back(args: &cli::Report, file: &Path) -> anyhow::Result<Exit> {
         );
     }
     let header = recorded.header().clone();
-    show(args, &Outcome::of(header, &mut tracker, recorded.ended_at()))
+    show(args, &Outcome::of(header, &mut tracker, recorded.ended_at(), &args.ignore))
 }
 
 fn show(args: &cli::Report, outcome: &Outcome) -> anyhow::Result<Exit> {

@@ -38,7 +38,7 @@ pub(super) fn run(args: &cli::Demo) -> anyhow::Result<Exit> {
     child.go()?;
     let mut tracker = Tracker::default();
     let (header, end) = session.watch(Some(args.duration), HINT, &mut tracker)?;
-    let outcome = Outcome::of(header, &mut tracker, end.ts);
+    let outcome = Outcome::of(header, &mut tracker, end.ts, &[]);
     drop(child);
     if args.output.format == Format::Text {
         let style = Style::of_stdout();
