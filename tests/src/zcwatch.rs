@@ -21,6 +21,10 @@ use crate::{kernel, report::Report};
 /// No step of zcwatch takes so long, on a busy machine either.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Leaves out the findings that depend on how fast the machine is: a workload that drains after
+/// each send may or may not spend half of its time waiting, and a busy host releases late.
+pub const WITHOUT_TIMING: &str = "--ignore one-in-flight --ignore slow-release";
+
 /// Where cargo puts a program of the workspace: above the folder of the running test.
 ///
 /// # Errors
@@ -90,24 +94,20 @@ impl Zcwatch {
     /// # Errors
     /// When it can't be started.
     pub fn spawn(command: &mut Command) -> Result<Self> {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("could not start zcwatch")?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = start(command).context("could not start zcwatch")?;
         let stdout = child.stdout.take().map(collect);
         let stderr = child.stderr.take().map(collect);
         Ok(Self { child, stdout, stderr })
     }
 
     /// Starts `report --format json` on these processes, for longer than a test takes, and waits
-    /// until they are watched.
+    /// until they are watched. Findings of timing are left out.
     ///
     /// # Errors
     /// When that does not happen.
     pub fn watch(pids: &[u32]) -> Result<Self> {
-        Self::watch_with(pids, "-d 60s")
+        Self::watch_with(pids, &format!("-d 60s {WITHOUT_TIMING}"))
     }
 
     /// As [`Zcwatch::watch`], with these arguments, parted by spaces.
@@ -198,6 +198,20 @@ impl Drop for Zcwatch {
 /// When it can't be started, or does not end.
 pub fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Ended> {
     Zcwatch::start(arguments)?.wait()
+}
+
+/// Starts a program that may just have been copied: a child of another thread, between its fork
+/// and its exec, may still have the copy open for writing.
+fn start(command: &mut Command) -> io::Result<Child> {
+    for _ in 0..200 {
+        match command.spawn() {
+            Err(e) if e.kind() == io::ErrorKind::ExecutableFileBusy => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            done => return done,
+        }
+    }
+    command.spawn()
 }
 
 /// Reads to the end, on a thread: a full pipe would hold the writer up.
