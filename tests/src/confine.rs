@@ -5,6 +5,7 @@ use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{self, Command},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use anyhow::Result;
@@ -37,7 +38,10 @@ impl ForAll {
     /// # Errors
     /// When there is no room for it.
     pub fn new() -> Result<Self> {
-        let folder = env::temp_dir().join(format!("zcwatch-tests-{}", process::id()));
+        // Each test has its own: another one's copy may be running.
+        static COPIES: AtomicU32 = AtomicU32::new(0);
+        let copy = COPIES.fetch_add(1, Ordering::Relaxed);
+        let folder = env::temp_dir().join(format!("zcwatch-tests-{}-{copy}", process::id()));
         fs::create_dir_all(&folder)?;
         fs::set_permissions(&folder, PermissionsExt::from_mode(0o755))?;
         let this = Self { folder };
