@@ -84,6 +84,7 @@ fn a_way_that_copies_in_secret_is_said() -> Result<()> {
     sender.truth()?;
     sender.finish()?;
     let ended = zcwatch.wait()?;
+    assert_eq!(sends(&ended.stdout).len(), 20, "{}", ended.stdout);
     for text in sends(&ended.stdout) {
         let words = "and copied all the same: handed by client0 to a veth that runs native XDP";
         assert!(text.contains("reported zero-copy") && text.contains(words), "{text}");
