@@ -3,6 +3,7 @@
 
 mod ends;
 mod events;
+mod host;
 mod refused;
 mod save;
 mod text;

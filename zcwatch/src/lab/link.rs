@@ -101,6 +101,28 @@ pub fn set_mtu(netns: &Netns, device: &str, mtu: u32) -> Result<(), LabError> {
     request(netns, action, RouteNetlinkMessage::SetLink(message), CHANGE).map(drop)
 }
 
+/// Gives a device another name.
+///
+/// # Errors
+/// When there is no such device, the name is taken, or without CAP_NET_ADMIN. Before 6.2 the
+/// device must be down.
+pub fn rename(netns: &Netns, device: &str, name: &str) -> Result<(), LabError> {
+    let index = index_of(netns, device)?;
+    let message = LinkUnspec::new_with_index(index).name(name).build();
+    let action = format!("rename device {device} to {name}");
+    request(netns, action, RouteNetlinkMessage::SetLink(message), CHANGE).map(drop)
+}
+
+/// Takes a device away; of a veth pair the other end goes too.
+///
+/// # Errors
+/// When there is no such device, or without CAP_NET_ADMIN.
+pub fn remove(netns: &Netns, device: &str) -> Result<(), LabError> {
+    let message = LinkUnspec::new_with_name(device).build();
+    let action = format!("remove device {device}");
+    request(netns, action, RouteNetlinkMessage::DelLink(message), CHANGE).map(drop)
+}
+
 /// Gives a device an address; one of IPv6 without duplicate detection.
 ///
 /// # Errors

@@ -34,8 +34,8 @@ pub use error::LabError;
 pub use feature::{Feature, set_feature};
 pub use layout::Layout;
 pub use link::{
-    Mac, VethEnd, add_address, create_veth, set_down, set_mtu, set_up, wait_no_carrier,
-    wait_operational,
+    Mac, VethEnd, add_address, create_veth, remove, rename, set_down, set_mtu, set_up,
+    wait_no_carrier, wait_operational,
 };
 pub use netns::Netns;
 pub use program::{Attachment, Direction};
