@@ -21,6 +21,8 @@ pub(super) type Said = (Option<u32>, String);
 #[derive(Debug, Default)]
 pub(super) struct Host {
     processes: BTreeMap<u32, ProcessFacts>,
+    /// Names of processes that are known by their sockets only.
+    strangers: BTreeMap<u32, String>,
     devices: BTreeMap<u16, DeviceFacts>,
     /// Names by namespace and `ifindex`.
     names: BTreeMap<(u32, u32), String>,
@@ -35,7 +37,12 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn comm(&self, pid: u32) -> Option<&String> {
-        self.processes.get(&pid).map(|p| &p.comm)
+        self.processes.get(&pid).map(|p| &p.comm).or_else(|| self.strangers.get(&pid))
+    }
+
+    /// A process that was seen with a socket.
+    pub(super) fn meet(&mut self, pid: u32, comm: &str) {
+        self.strangers.insert(pid, comm.to_owned());
     }
 
     pub(super) fn lost(&self) -> u64 {
@@ -83,14 +90,16 @@ impl Host {
             let all = properties(facts).into_iter().flatten().collect::<Vec<_>>().join(", ");
             return vec![(None, format!("device {name}: {all}"))];
         };
-        let mut new: Vec<String> = properties(facts)
-            .into_iter()
-            .zip(properties(&before))
+        let changed = properties(facts).into_iter().zip(properties(&before));
+        let mut new: Vec<String> = changed
             .filter(|(now, then)| now != then)
-            .filter_map(|(now, then)| now.or_else(|| Some(format!("no more: {}", then?))))
+            .filter_map(|(now, then)| match now {
+                Some(now) => Some(format!("now {now}")),
+                None => Some(format!("no longer {}", then?)),
+            })
             .collect();
         if before.features != facts.features {
-            new.push(format!("features {:#x} (were {:#x})", facts.features, before.features));
+            new.push(format!("now features {:#x} (were {:#x})", facts.features, before.features));
         }
         if before.name != facts.name {
             new.push(format!("was {}", escape(&before.name)));
@@ -98,7 +107,7 @@ impl Host {
         if new.is_empty() {
             return Vec::new();
         }
-        vec![(None, format!("device {name}: now {}", new.join(", ")))]
+        vec![(None, format!("device {name}: {}", new.join(", ")))]
     }
 
     fn link(&mut self, change: &LinkChange) -> Vec<Said> {

@@ -251,6 +251,7 @@ impl Teller {
     }
 
     fn socket(&mut self, facts: &SocketFacts, ts: u64) {
+        self.host.meet(facts.pid, &facts.comm);
         let Some(known) = self.sockets.get_mut(&facts.socket) else {
             let known = Known { facts: facts.clone(), fd: None, closed: false, first: Some(ts) };
             self.sockets.insert(facts.socket, known);
@@ -302,9 +303,7 @@ impl Teller {
     /// "python3 2210", "python3 2210/2214" for a thread of it.
     fn name(&self, who: Who) -> String {
         let Who { pid, tid } = who;
-        let of_socket =
-            || self.sockets.values().find(|s| s.facts.pid == pid).map(|s| &s.facts.comm);
-        let comm = self.host.comm(pid).or_else(of_socket).map_or("?".into(), |c| escape(c));
+        let comm = self.host.comm(pid).map_or("?".into(), |c| escape(c));
         if pid == tid { format!("{comm} {pid}") } else { format!("{comm} {pid}/{tid}") }
     }
 

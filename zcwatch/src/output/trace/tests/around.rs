@@ -62,12 +62,13 @@ fn a_device() {
     assert_eq!(teller.last_lines()[0].text, format!("{HOST}{line}"));
     assert_says(What::Device(eth0()), &[]);
     let changed = DeviceFacts { mtu: 9000, features: 8, name: "up\n".into(), ..eth0() };
-    let line = "device up\\n: now mtu 9000, scatter-gather off, features 0x8 (were 0x9), was eth0";
+    let line =
+        "device up\\n: now mtu 9000, now scatter-gather off, now features 0x8 (were 0x9), was eth0";
     assert_says(What::Device(changed), &[format!("{HOST}{line}")]);
     let mut watch = Watch::new(plain());
     watch.tell(4, What::Device(DeviceFacts { heard: Some(true), ..eth0() }));
     watch.tell(5, What::Device(eth0()));
-    let line = format!("{HOST}device eth0: now no more: heard by packet sockets");
+    let line = format!("{HOST}device eth0: no longer heard by packet sockets");
     assert_eq!(watch.said()[1], line);
 }
 
