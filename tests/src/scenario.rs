@@ -26,8 +26,17 @@ pub fn workload(netns: &Netns, arguments: &str) -> Result<Workload> {
 /// # Errors
 /// When a step fails, or the report is not one of an undisturbed watch.
 pub fn watch(netns: &Netns, lines: &[String]) -> Result<(Report, Vec<Truth>)> {
+    let lines: Vec<_> = lines.iter().map(|line| (netns, line.clone())).collect();
+    watch_all(&lines)
+}
+
+/// As [`watch`], each workload in a namespace of its own.
+///
+/// # Errors
+/// As [`watch`].
+pub fn watch_all(lines: &[(&Netns, String)]) -> Result<(Report, Vec<Truth>)> {
     let mut workloads = Vec::new();
-    for line in lines {
+    for (netns, line) in lines {
         workloads.push(workload(netns, line)?);
     }
     let pids: Vec<_> = workloads.iter().map(Workload::pid).collect();

@@ -2,11 +2,9 @@
 //! itself knows, exactly. Needs root.
 
 mod attach;
-mod copies;
 mod ids;
 mod io_uring;
 mod limits;
-mod paths;
 mod strangers;
 mod targets;
 mod threads;

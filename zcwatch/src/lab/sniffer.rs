@@ -26,12 +26,24 @@ impl Sniffer {
         netns.run(|| Self::open_here(device))?
     }
 
+    /// As [`Sniffer::open`], but it ignores what is sent (PACKET_IGNORE_OUTGOING).
+    ///
+    /// # Errors
+    /// As [`Sniffer::open`].
+    pub fn incoming(netns: &Netns, device: Option<&str>) -> Result<Self, LabError> {
+        netns.run(|| Self::with(device, true))?
+    }
+
     /// As [`Sniffer::open`], in the calling thread's namespace.
     ///
     /// # Errors
     /// As [`Sniffer::open`].
     pub fn open_here(device: Option<&str>) -> Result<Self, LabError> {
-        let socket = tap(device).map_err(LabError::system(format!(
+        Self::with(device, false)
+    }
+
+    fn with(device: Option<&str>, incoming_only: bool) -> Result<Self, LabError> {
+        let socket = tap(device, incoming_only).map_err(LabError::system(format!(
             "open a packet socket on {}",
             device.unwrap_or("every device")
         )))?;
@@ -52,7 +64,7 @@ pub fn set_comm(name: &str) -> Result<(), LabError> {
         .map_err(failed(format!("take the name {name:?}")))
 }
 
-fn tap(device: Option<&str>) -> io::Result<OwnedFd> {
+fn tap(device: Option<&str>, incoming_only: bool) -> io::Result<OwnedFd> {
     let index = device.map_or(Ok(0), if_nametoindex)?;
     // With protocol 0 it taps nothing until it is bound, so never another device.
     // SAFETY: no pointers are passed.
@@ -63,6 +75,9 @@ fn tap(device: Option<&str>) -> io::Result<OwnedFd> {
     // SAFETY: the kernel has just given us this descriptor, and nobody else has it.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
     sockopt::set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, 4096)?;
+    if incoming_only {
+        sockopt::set(socket.as_fd(), libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, 1)?;
+    }
 
     // SAFETY: a sockaddr_ll is integers: zeroes are valid.
     let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };

@@ -1,0 +1,110 @@
+//! What a path is made of.
+
+use anyhow::{Context, Result};
+use zcwatch::lab::{
+    Layout::{Bridge, Forwarded, ForwardedDrop, Loopback, Macvlan, Veth, VethXdp, Vxlan},
+    Tweak,
+};
+use zcwatch_tests::cpu::OneCpu;
+
+use super::{
+    assert_findings,
+    table::{Copied, Hidden, Row, Untouched, check, tcp, udp},
+};
+
+#[test]
+fn loopback_copies_everything_on_delivery() -> Result<()> {
+    let one = OneCpu::share()?;
+    let here = Copied("local_delivery@lo");
+    let report = check(
+        &one,
+        &[Row::new(Loopback, &[])?
+            .sends_three_ways(&tcp(16 << 10), here)?
+            .sends_three_ways(&tcp(1 << 20), here)?
+            .sends_three_ways(&udp(60_000), here)?],
+    )?;
+    assert_findings(&report, &["copied/local_delivery"]);
+    Ok(())
+}
+
+#[test]
+fn a_cable_copies_on_delivery_and_with_xdp_in_secret() -> Result<()> {
+    let one = OneCpu::share()?;
+    let large = Copied("udp_larger_than_mtu@client0");
+    let mut rows = Vec::new();
+    for (layout, tweak, fate) in [
+        (Veth, &[][..], Copied("local_delivery@server0")),
+        (VethXdp, &[], Hidden),
+        (Veth, &[Tweak::XdpPass], Hidden),
+    ] {
+        rows.push(
+            Row::new(layout, tweak)?
+                .sends_three_ways(&tcp(1000), fate)?
+                .sends_three_ways(&tcp(16 << 10), fate)?
+                .sends_three_ways(&tcp(1 << 20), fate)?
+                .sends_three_ways(&udp(1400), fate)?
+                .sends_three_ways(&udp(60_000), large)?,
+        );
+    }
+    let report = check(&one, &rows)?;
+    assert_findings(
+        &report,
+        &["copied/local_delivery", "copied/udp_larger_than_mtu", "hidden-copy", "small-sends"],
+    );
+    assert_eq!(report.finding("hidden-copy")?["certainty"], "inferred");
+    Ok(())
+}
+
+#[test]
+fn what_is_forwarded_is_copied_where_it_is_delivered() -> Result<()> {
+    let one = OneCpu::share()?;
+    let delivered = Copied("local_delivery@server0");
+    let large = Copied("udp_larger_than_mtu@client0");
+    check(
+        &one,
+        &[
+            Row::new(Forwarded, &[])?
+                .sends_three_ways(&tcp(16 << 10), delivered)?
+                .sends_three_ways(&udp(1400), delivered)?
+                .sends_three_ways(&udp(60_000), large)?,
+            Row::new(ForwardedDrop, &[])?
+                .sends_three_ways(&udp(1400), Untouched)?
+                .sends_three_ways(&udp(60_000), large)?,
+        ],
+    )?;
+    // By itself, there is nothing to say but the size.
+    let report = check(&one, &[Row::new(ForwardedDrop, &[])?.sends(&udp(1400), Untouched)?])?;
+    assert_findings(&report, &["small-sends"]);
+    Ok(())
+}
+
+#[test]
+fn a_device_above_a_cable_changes_nothing() -> Result<()> {
+    let one = OneCpu::share()?;
+    let delivered = Copied("local_delivery@server0");
+    let mut rows = Vec::new();
+    for layout in [Macvlan, Bridge, Vxlan] {
+        for (tweaks, fate) in [(&[][..], delivered), (&[Tweak::XdpPass], Hidden)] {
+            let row = Row::new(layout, tweaks)?;
+            rows.push(row.sends(&tcp(16 << 10), fate)?.sends(&udp(1400), fate)?);
+        }
+    }
+    check(&one, &rows).map(drop)
+}
+
+#[test]
+fn a_slow_device_holds_the_buffer_and_does_not_copy() -> Result<()> {
+    let one = OneCpu::share()?;
+    let row = Row::new(VethXdp, &[Tweak::Rate(1_000_000)])?;
+    let report = check(&one, &[row.sends(&format!("{} --count 4", tcp(16 << 10)), Hidden)?])?;
+    for row in report.sockets() {
+        let release = &row["release_ns"];
+        println!("{release}");
+        assert_eq!((&release["count"], &release["from"]), (&4.into(), &"entry".into()));
+        // 131 ms for the bits; less what the burst lets through at once.
+        let max = release["max"].as_u64().context("no latency")?;
+        let min = release["min"].as_u64().context("no latency")?;
+        assert!(min > 100_000_000 && max < 400_000_000, "{release}");
+    }
+    Ok(())
+}
