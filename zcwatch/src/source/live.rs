@@ -18,8 +18,12 @@ use crate::{
     },
 };
 
-/// How long the entry of a closed socket is kept, ns: longer than any program runs.
-const AFTER_CLOSE: u64 = 500_000_000;
+/// How long the entry of a closed socket is kept, ns: programs that begin when it is being closed
+/// come within microseconds. Thousands of sockets a second must find room in the table.
+const AFTER_CLOSE: u64 = 50_000_000;
+
+/// How long, where the end of programs can't be waited for: longer than any of them runs.
+const LONG_AFTER_CLOSE: u64 = 500_000_000;
 
 /// How long one [`Live::poll`] may take.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -248,11 +252,16 @@ impl Live {
         self.tell_losses(sink);
     }
 
-    /// Reads the counters of sockets that were closed a while ago, and frees their entries.
-    /// Programs that were running on them have ended long since.
+    /// Reads the counters of sockets that were closed a while ago, and frees their entries. No
+    /// program that was running on them then runs any more: its entry would be another socket's.
     fn give_back(&mut self, sink: &mut impl FnMut(Event)) {
-        let old = now().saturating_sub(AFTER_CLOSE);
-        while let Some((_, socket)) = self.closed.pop_front_if(|(ts, _)| *ts < old) {
+        let now = now();
+        let older = |age: u64| move |(ts, _): &mut (u64, SocketId)| *ts < now.saturating_sub(age);
+        if self.closed.front().is_none_or(|(ts, _)| *ts >= now.saturating_sub(AFTER_CLOSE)) {
+            return;
+        }
+        let age = if programs_have_ended() { AFTER_CLOSE } else { LONG_AFTER_CLOSE };
+        while let Some((_, socket)) = self.closed.pop_front_if(older(age)) {
             let Ok(entry) = self.sockets.get(&socket.0, 0) else { continue };
             tell(socket, &entry, &[], sink);
             let _ = self.sockets.remove(&socket.0);
@@ -398,6 +407,14 @@ fn add_holders(counters: &mut Counters, held: &[Held]) {
         }
         counters.so_zerocopy = row.state & state::SO_ZEROCOPY != 0;
     }
+}
+
+/// Waits until all programs that are running now have ended: they run under RCU's read lock, and
+/// this call waits for a grace period (`synchronize_rcu` in `membarrier`, all versions), which
+/// takes some hundredths of a second at most. `false`: the kernel does not offer it.
+fn programs_have_ended() -> bool {
+    // SAFETY: no pointers are passed.
+    unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) == 0 }
 }
 
 /// ns since boot, on the probes' clock.
