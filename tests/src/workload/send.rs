@@ -28,6 +28,8 @@ enum By {
     Inheritor,
     /// A child of it, to which the socket is passed. The parent then closes it.
     Receiver,
+    /// So, but the socket is passed only when the first line comes: the parent has it until then.
+    Successor,
     /// A child of it in a PID namespace of its own.
     Namespaced,
 }
@@ -71,19 +73,24 @@ impl Send {
                 let sender = Sender::open(self.options.clone())?;
                 child::run(|| self.send_by(&sender, Some(parent)), || Ok(()))
             }
-            By::Receiver => self.hand_over(parent),
+            By::Receiver | By::Successor => self.hand_over(parent),
         }
     }
 
     /// The parent opens the socket when its child is there already.
     fn hand_over(&self, parent: u32) -> anyhow::Result<()> {
         let (here, there) = UnixStream::pair()?;
+        let late = self.by == By::Successor;
         let send = || {
             let socket = child::receive(&there)?;
-            self.send_by(&Sender::adopt(self.options.clone(), socket)?, Some(parent))
+            let sender = Sender::adopt(self.options.clone(), socket)?;
+            if late { self.go(&sender) } else { self.send_by(&sender, Some(parent)) }
         };
         child::run(send, || {
             let sender = Sender::open(self.options.clone())?;
+            if late {
+                ready(Some(parent))?;
+            }
             child::pass(&here, sender.socket())
         })
     }

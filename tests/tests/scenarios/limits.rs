@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use zcwatch::lab::{Attachment, Direction, Family, Layout, Reading, TcpSink, Topology, UdpSink};
+use zcwatch::lab::{Family, Layout, Reading, TcpSink, Topology, UdpSink};
 use zcwatch_tests::{cpu::OneCpu, expect::Expected, scenario::watch};
 
 use super::assert_findings;
@@ -77,24 +77,6 @@ fn a_refused_datagram_gives_its_id_to_the_next() -> Result<()> {
         assert_eq!((truth.ids(), truth.notified), (40 - refused, 40 - refused));
         let expected = Expected::of(truth).but("/failed/other", refused);
         expected.cause("local_delivery@server0", truth.ids()).check(&report)?;
-    }
-    Ok(())
-}
-
-#[test]
-fn a_datagram_dropped_on_its_way_out_keeps_its_id() -> Result<()> {
-    let path = Topology::new(Layout::Veth)?;
-    let _drop = Attachment::tc_drop(path.client(), path.client_device(), Direction::Egress)?;
-    let to = SocketAddr::new(path.server_ip(Family::V4), 9);
-    let common = format!("send --protocol udp --to {to} --count 40 --sizes 1400");
-    let (report, truths) = watch(path.client(), &[common.clone(), format!("{common} --recverr")])?;
-    let [silent, told] = &truths[..] else { unreachable!() };
-    assert_eq!((silent.sends.count, silent.sends_with_error), (40, 0));
-    assert_eq!((told.sends.count, told.sends_with_error), (0, 40));
-    for truth in &truths {
-        assert_eq!((truth.notified, truth.copied), (40, 0));
-        println!("{:#}", report.socket(truth.cookie)?);
-        Expected::of(truth).check(&report)?;
     }
     Ok(())
 }
