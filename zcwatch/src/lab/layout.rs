@@ -80,6 +80,15 @@ impl Layout {
         self.has_cable().then_some("server0")
     }
 
+    /// The ends of cables between the two.
+    pub(super) fn devices_between(self) -> &'static [&'static str] {
+        match self {
+            Self::Forwarded | Self::ForwardedDrop => &["router0", "router1"],
+            Self::Bridge => &["port0", "port1"],
+            _ => &[],
+        }
+    }
+
     fn has_cable(self) -> bool {
         !matches!(self, Self::Loopback | Self::Tun | Self::Tap | Self::TunUnopened | Self::Ifb)
     }

@@ -1,7 +1,8 @@
 //! Devices: veth pairs across namespaces, their addresses, and waiting until they work.
 
 use std::{
-    net::IpAddr,
+    io,
+    net::{IpAddr, UdpSocket},
     os::fd::AsFd,
     os::fd::AsRawFd,
     sync::atomic::{AtomicU32, Ordering},
@@ -20,7 +21,7 @@ use rtnetlink::{
 };
 
 use super::{
-    LabError, Netns,
+    LabError, Netns, ifreq,
     netlink::{CHANGE, CREATE, request},
 };
 
@@ -121,6 +122,23 @@ pub fn remove(netns: &Netns, device: &str) -> Result<(), LabError> {
     let message = LinkUnspec::new_with_name(device).build();
     let action = format!("remove device {device}");
     request(netns, action, RouteNetlinkMessage::DelLink(message), CHANGE).map(drop)
+}
+
+/// A device's MTU, bytes.
+pub(super) fn mtu_of(netns: &Netns, device: &str) -> Result<u32, LabError> {
+    let ask = || -> io::Result<u32> {
+        let mut request = ifreq::named(device)?;
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        // SAFETY: the request lives on this stack frame, and is what SIOCGIFMTU reads and writes.
+        let asked =
+            unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU, &raw mut request) };
+        if asked < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the ioctl has written this field; an MTU is not negative.
+        Ok(unsafe { request.ifr_ifru.ifru_mtu }.cast_unsigned())
+    };
+    netns.run(ask)?.map_err(LabError::system(format!("read the MTU of device {device}")))
 }
 
 /// Gives a device an address; one of IPv6 without duplicate detection.

@@ -16,7 +16,7 @@ use rtnetlink::{
 
 use super::{
     LabError, Netns,
-    link::index_of,
+    link::{index_of, mtu_of},
     netlink::{CREATE, request},
 };
 
@@ -25,8 +25,10 @@ use super::{
 /// # Errors
 /// When there is no such device, it has another qdisc already, or without CAP_NET_ADMIN.
 pub fn limit_rate(netns: &Netns, device: &str, bits_per_second: u32) -> Result<(), LabError> {
+    // One full frame may go at once, and what is larger than that never goes.
+    let burst = mtu_of(netns, device)? + HEADERS;
     // Of linux/pkt_sched.h: TCA_TBF_PARMS, TCA_TBF_BURST.
-    let options = [(1, tbf_parameters(bits_per_second / 8)), (6, BURST.to_ne_bytes().to_vec())];
+    let options = [(1, tbf_parameters(bits_per_second / 8)), (6, burst.to_ne_bytes().to_vec())];
     let mut message = TcMessage::with_index(index_of(netns, device)?.cast_signed());
     message.header.parent = TcHandle::ROOT;
     message.header.handle = TcHandle { major: 1, minor: 0 };
@@ -43,8 +45,8 @@ pub fn limit_rate(netns: &Netns, device: &str, bits_per_second: u32) -> Result<(
     request(netns, action, RouteNetlinkMessage::NewQueueDiscipline(message), CREATE).map(drop)
 }
 
-/// One full frame may go at once.
-const BURST: u32 = 1600;
+/// More than a frame has besides what the MTU counts.
+const HEADERS: u32 = 100;
 /// Bytes that may wait.
 const QUEUE: u32 = 1 << 20;
 

@@ -2,7 +2,7 @@
 
 use super::{
     Attachment, Direction, Feature, LabError, Topology, create_ifb, limit_rate, redirect, set_down,
-    set_feature, wait_no_carrier,
+    set_feature, set_mtu, wait_no_carrier,
 };
 
 /// One of a path's two ends.
@@ -37,6 +37,10 @@ pub enum Tweak {
     FarEndDown,
     /// Nobody reads the tunnel's descriptor.
     Unread,
+    /// Every device on the way with this MTU.
+    Mtu(u32),
+    /// A sysctl of the sender's namespace, its name as below `/proc/sys`, and its value.
+    Sysctl(&'static str, &'static str),
 }
 
 impl Topology {
@@ -86,9 +90,23 @@ impl Topology {
                 tunnel.stop_reading();
                 return Ok(());
             }
+            Tweak::Mtu(mtu) => return self.set_mtu(mtu),
+            Tweak::Sysctl(name, value) => return client.set_sysctl(name, value),
         };
         self.programs.push(program);
         Ok(())
+    }
+
+    fn set_mtu(&self, mtu: u32) -> Result<(), LabError> {
+        // The device below first: those above may not have more.
+        for device in self.near_end().into_iter().chain([self.client_device()]) {
+            set_mtu(&self.client, device, mtu)?;
+        }
+        if let Some(between) = &self.between {
+            let devices = self.layout.devices_between().iter();
+            devices.copied().try_for_each(|device| set_mtu(between, device, mtu))?;
+        }
+        self.far_end().map_or(Ok(()), |device| set_mtu(self.server(), device, mtu))
     }
 
     fn end(&self, end: End) -> (&super::Netns, &'static str) {
