@@ -25,6 +25,8 @@ pub(super) struct Surroundings {
     links: BTreeMap<u32, Option<Links>>,
     /// Devices on packets' ways: only their changes matter.
     devices: BTreeSet<(u32, u32)>,
+    /// The namespaces that these are in: who listens there copies what passes.
+    crossed: BTreeSet<u32>,
     sniffers: packet::Lookout,
     optmem: BTreeMap<u32, u64>,
     memlock: BTreeMap<u32, Option<u64>>,
@@ -44,6 +46,7 @@ impl Surroundings {
     /// A device that packets cross, new or changed.
     pub(super) fn saw(&mut self, device: &DeviceFacts) {
         self.devices.insert((device.netns, device.ifindex));
+        self.due |= self.crossed.insert(device.netns) && !self.namespaces.contains(&device.netns);
         let tunnel = device.kind == "tun";
         self.due |= tunnel && !self.has_tunnel;
         self.has_tunnel |= tunnel;
@@ -65,9 +68,12 @@ impl Surroundings {
     }
 
     fn look_for_sniffers(&mut self, alive: &[u32], search: bool, sink: &mut impl FnMut(What)) {
-        if self.sniffers.look(&self.namespaces, alive, search) {
+        let wanted = self.namespaces.union(&self.crossed).copied().collect();
+        if self.sniffers.look(&wanted, alive, search) {
             let packet::Lookout { list, unreadable, .. } = &self.sniffers;
-            sink(What::Sniffers { list: list.clone(), unreadable: unreadable.clone() });
+            // In a namespace on the way often no process is: that is nothing to complain of.
+            let own = unreadable.iter().copied().filter(|n| self.namespaces.contains(n));
+            sink(What::Sniffers { list: list.clone(), unreadable: own.collect() });
         }
     }
 
