@@ -146,15 +146,18 @@ pub struct Doctor {
 /// `demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// Which path the traffic takes; --list shows them
-    #[arg(default_value = "loopback")]
-    pub scenario: String,
-    /// List the scenarios
-    #[arg(long)]
+    /// What is to be seen, one of --list [default: loopback]
+    pub scenario: Option<String>,
+    /// List the scenarios, and what each shows
+    #[arg(long, conflicts_with_all = ["scenario", "all"])]
     pub list: bool,
-    /// How long to watch: 3s, 500ms
-    #[arg(short, long, value_name = "TIME", default_value = "3s", value_parser = duration)]
-    pub duration: Duration,
+    /// Run all of them, and compare what is said of each with what should be; exits with 1 where
+    /// that differs
+    #[arg(long, conflicts_with = "scenario")]
+    pub all: bool,
+    /// How long to watch each: 3s, 500ms [default: 3s, with --all as long as it needs]
+    #[arg(short, long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
     /// How to print it
     #[command(flatten)]
     pub output: Output,

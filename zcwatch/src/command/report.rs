@@ -47,7 +47,7 @@ fn watch(args: &cli::Report) -> anyhow::Result<Exit> {
     let mut sink = Saving::new(destination);
     // A command is watched to its end.
     let usual = target.command.is_none().then_some(USUAL);
-    let (header, end) = session.watch(args.duration.or(usual), HINT, &mut sink)?;
+    let (header, end) = session.watch(args.duration.or(usual), Some(HINT), &mut sink)?;
     let outcome = Outcome::of(header, &mut sink.tracker, end.ts, &args.ignore);
     let shown = show(args, &outcome)?;
     if sink.failed {

@@ -67,12 +67,12 @@ impl Session {
     }
 
     /// Watches until the time is over, all processes have ended, the sink has enough, or a
-    /// signal comes; `hint` says to a person how to end it. Returns what a recording of it begins
+    /// signal comes; `hint` says to a person how to end it, where it is not to be silent. Returns what a recording of it begins
     /// and ends with.
     pub(super) fn watch(
         mut self,
         duration: Option<Duration>,
-        hint: &str,
+        hint: Option<&str>,
         sink: &mut impl Sink,
     ) -> anyhow::Result<(Header, End)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -97,12 +97,14 @@ impl Session {
     async fn rounds(
         &mut self,
         duration: Option<Duration>,
-        hint: &str,
+        hint: Option<&str>,
         sink: &mut impl Sink,
     ) -> anyhow::Result<(Why, Option<u8>)> {
         let mut int = signal(SignalKind::interrupt())?;
         let mut term = signal(SignalKind::terminate())?;
-        eprintln!("zcwatch: watching ({hint})");
+        if let Some(hint) = hint {
+            eprintln!("zcwatch: watching ({hint})");
+        }
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked: Option<Instant> = None;

@@ -42,14 +42,14 @@ pub(super) fn run(args: &cli::Trace) -> anyhow::Result<Exit> {
     let (end, summary) = match args.format {
         TraceFormat::Text => {
             let mut sink = Text { args, teller: None, out: BufWriter::new(stdout().lock()), left };
-            let (_, end) = session.watch(args.duration, HINT, &mut sink)?;
+            let (_, end) = session.watch(args.duration, Some(HINT), &mut sink)?;
             let told = args.count.unwrap_or(u64::MAX) - sink.left;
             let teller = sink.teller.as_ref();
             (end, summary(told, teller.map_or(0, Teller::lost), teller.map_or(0, Teller::left_out)))
         }
         TraceFormat::Ndjson => {
             let mut sink = Events { recorder: None, left, sends: 0, lost: 0 };
-            let (_, end) = session.watch(args.duration, HINT, &mut sink)?;
+            let (_, end) = session.watch(args.duration, Some(HINT), &mut sink)?;
             (end, summary(sink.sends, sink.lost, 0))
         }
     };

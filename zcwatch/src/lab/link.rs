@@ -130,8 +130,7 @@ pub(super) fn mtu_of(netns: &Netns, device: &str) -> Result<u32, LabError> {
         let mut request = ifreq::named(device)?;
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         // SAFETY: the request lives on this stack frame, and is what SIOCGIFMTU reads and writes.
-        let asked =
-            unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU, &raw mut request) };
+        let asked = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU, &raw mut request) };
         if asked < 0 {
             return Err(io::Error::last_os_error());
         }

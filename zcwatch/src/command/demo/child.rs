@@ -1,26 +1,18 @@
-//! The process that makes the traffic, and the one that listens.
+//! The processes that make the traffic and that listen.
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::SocketAddr,
     os::unix::process::CommandExt,
     process::{Command, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use nix::sys::{prctl, signal::Signal};
 
-use super::scenario::{MTU, Scenario};
+use super::scenario::Scenario;
 use crate::{
-    command::Exit,
-    lab::{
-        Family, Layout, Sniffer, TcpSink, Topology, UdpSink,
-        sender::{Options, Protocol, Sender},
-        set_comm, set_mtu,
-    },
+    command::{print, sentence},
+    lab::Netns,
 };
 
 /// A helper process, and the pipe by which it is told what to do. Dropping it ends the process.
@@ -30,9 +22,17 @@ pub(super) struct Child {
 
 impl Child {
     /// Starts the traffic's process; it waits, with its path laid, for [`Child::go`].
-    pub(super) fn start(scenario: &Scenario) -> anyhow::Result<Self> {
+    pub(super) fn traffic(scenario: &Scenario) -> anyhow::Result<Self> {
         let mut command = this_program()?;
         command.args(["demo-traffic", scenario.name]);
+        Self::spawn(&mut command)
+    }
+
+    /// Starts a listener in this namespace.
+    pub(super) fn sniffer(netns: &Netns) -> anyhow::Result<Self> {
+        let mut command = this_program()?;
+        netns.enter(&mut command)?;
+        command.arg("demo-sniffer");
         Self::spawn(&mut command)
     }
 
@@ -48,10 +48,11 @@ impl Child {
         let stdout = child.process.stdout.take().context("the child has no output")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        if line.trim() != READY {
-            bail!("its process ended before it was ready");
+        match line.trim() {
+            READY => Ok(child),
+            "" => Err(anyhow!("its process ended before it was ready")),
+            why => Err(anyhow!("{why}")),
         }
-        Ok(child)
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -79,85 +80,14 @@ fn this_program() -> anyhow::Result<Command> {
     Ok(Command::new(std::env::current_exe().context("zcwatch's own program file is gone")?))
 }
 
-/// Says that we are ready, and waits for the word; `false`: the parent has gone.
-fn ready() -> std::io::Result<bool> {
-    crate::command::print(&format!("{READY}\n")).map_err(std::io::Error::other)?;
+/// In the child: says that we are ready, and waits for the word; `false`: the parent has gone.
+pub(super) fn ready() -> anyhow::Result<bool> {
+    print(&format!("{READY}\n"))?;
     Ok(std::io::stdin().lock().read_line(&mut String::new())? > 0)
 }
 
-/// The hidden `demo-traffic`: lays the path, and sends until the parent has gone.
-pub(in crate::command) fn traffic(name: &str) -> anyhow::Result<Exit> {
-    let scenario = Scenario::named(name).map_err(crate::command::Usage)?;
-    set_comm("demo-sender")?;
-    let path = Topology::new(scenario.layout)?;
-    if scenario.layout == Layout::ForwardedDrop {
-        widen(&path)?;
-    }
-    let _sniffer = scenario.sniffer.then(|| listen(&path)).transpose()?;
-    let (to, _sink) = receiver(&path, scenario.protocol)?;
-    if !ready()? {
-        return Ok(Exit::Done);
-    }
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            // End of file: the parent has what it wanted, or is no more.
-            let _ = std::io::stdin().lock().read_line(&mut String::new());
-            stop.store(true, Ordering::Relaxed);
-        });
-        path.client().run(|| {
-            let options = Options {
-                protocol: scenario.protocol,
-                sizes: vec![scenario.size],
-                count: u64::MAX,
-                delay: Duration::from_millis(1),
-                ..Options::tcp(to)
-            };
-            Sender::open(options)?.run(&stop)
-        })?
-    })?;
-    Ok(Exit::Done)
-}
-
-fn widen(path: &Topology) -> anyhow::Result<()> {
-    set_mtu(path.client(), "client0", MTU)?;
-    if let Some(router) = path.router() {
-        set_mtu(router, "router0", MTU)?;
-        set_mtu(router, "router1", MTU)?;
-    }
-    Ok(set_mtu(path.server(), "server0", MTU)?)
-}
-
-enum Sink {
-    Tcp(#[expect(dead_code, reason = "receives until it is dropped")] TcpSink),
-    Udp(#[expect(dead_code, reason = "receives until it is dropped")] UdpSink),
-}
-
-fn receiver(path: &Topology, protocol: Protocol) -> anyhow::Result<(SocketAddr, Sink)> {
-    Ok(match protocol {
-        Protocol::Tcp => {
-            let sink = path.tcp_sink(Family::V4)?;
-            (sink.address(), Sink::Tcp(sink))
-        }
-        Protocol::Udp => {
-            let sink = path.udp_sink(Family::V4)?;
-            (sink.address(), Sink::Udp(sink))
-        }
-    })
-}
-
-/// A process of its own, so that the report can name it.
-fn listen(path: &Topology) -> anyhow::Result<Child> {
-    let mut command = this_program()?;
-    path.client().enter(&mut command)?;
-    command.arg("demo-sniffer");
-    Child::spawn(&mut command)
-}
-
-/// The hidden `demo-sniffer`: a packet socket on every device of the namespace it starts in.
-pub(in crate::command) fn sniffer() -> anyhow::Result<Exit> {
-    set_comm("demo-sniffer")?;
-    let _socket = Sniffer::open_here(None)?;
-    ready()?;
-    Ok(Exit::Done)
+/// In the child: says why we never will be.
+pub(super) fn refuse(why: &anyhow::Error) -> anyhow::Result<()> {
+    // The parent takes one line.
+    print(&format!("{}\n", sentence(why).replace('\n', " ")))
 }

@@ -4,8 +4,15 @@
 //! The namespaces live in the child's descriptors, and the child dies with us, even by SIGKILL:
 //! nothing is left to clean up.
 
+mod all;
 mod child;
 mod scenario;
+mod stop;
+mod table;
+mod traffic;
+mod user;
+
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -17,51 +24,55 @@ use super::{
 };
 use crate::{
     cli::{self, Format},
-    host::caps::{Capabilities, Capability},
     output::style::Style,
     probe::{ProbeError, Settings},
     target::Target,
     tracker::Tracker,
 };
 use child::Child;
-pub(super) use child::{sniffer, traffic};
-use scenario::{SCENARIOS, Scenario};
+use scenario::Scenario;
+pub(super) use traffic::{sniffer, traffic};
+
+/// How long one is watched, unless it needs more.
+const TIME: Duration = Duration::from_secs(3);
 
 pub(super) fn run(args: &cli::Demo) -> anyhow::Result<Exit> {
     if args.list {
-        return list();
+        print(&Style::of_stdout().plain(&scenario::list()))?;
+        return Ok(Exit::Done);
     }
-    let scenario = Scenario::named(&args.scenario).map_err(Usage)?;
+    if args.all {
+        return all::run(args);
+    }
+    let name = args.scenario.as_deref().unwrap_or(table::FIRST);
+    let scenario = Scenario::named(name).map_err(Usage)?;
     privileged(scenario)?;
-    let child = Child::start(scenario).context("the demo's traffic could not be made")?;
-    let session = Session::begin(&Target::of(&[child.pid()]), &Settings::default())?;
-    child.go()?;
-    let mut tracker = Tracker::default();
-    let (header, end) = session.watch(Some(args.duration), HINT, &mut tracker)?;
-    let outcome = Outcome::of(header, &mut tracker, end.ts, &[]);
-    drop(child);
+    let child = Child::traffic(scenario).context("the demo's traffic could not be made")?;
+    let time = args.duration.unwrap_or(TIME.max(scenario.time));
+    let (outcome, signal) = watch(child, time, Some(HINT))?;
     if args.output.format == Format::Text {
         let style = Style::of_stdout();
         print(&style.plain(&format!("demo {}: {}\n\n", scenario.name, scenario.shows)))?;
     }
     outcome.print(args.output.format)?;
-    Ok(exit(end.signal))
+    Ok(exit(signal))
 }
 
-fn list() -> anyhow::Result<Exit> {
-    let style = Style::of_stdout();
-    for s in SCENARIOS {
-        print(&style.plain(&format!("{:<10} {}\n", s.name, s.shows)))?;
-    }
-    Ok(Exit::Done)
+/// Watches the traffic for so long, or until a signal comes, and ends it.
+fn watch(
+    child: Child,
+    duration: Duration,
+    hint: Option<&str>,
+) -> anyhow::Result<(Outcome, Option<u8>)> {
+    let session = Session::begin(&Target::of(&[child.pid()]), &Settings::default())?;
+    child.go()?;
+    let mut tracker = Tracker::default();
+    let (header, end) = session.watch(Some(duration), hint, &mut tracker)?;
+    drop(child);
+    Ok((Outcome::of(header, &mut tracker, end.ts, &[]), end.signal))
 }
 
 fn privileged(scenario: &Scenario) -> Result<(), ProbeError> {
-    let mut wanted =
-        vec![Capability::SysAdmin, Capability::NetAdmin, Capability::Bpf, Capability::Perfmon];
-    if scenario.sniffer {
-        wanted.push(Capability::NetRaw);
-    }
-    let caps = Capabilities::current().missing(&wanted);
-    if caps.is_empty() { Ok(()) } else { Err(ProbeError::Demo(caps)) }
+    let missing = scenario.missing();
+    if missing.is_empty() { Ok(()) } else { Err(ProbeError::Demo(missing)) }
 }
