@@ -35,12 +35,22 @@ impl Traces {
     /// # Errors
     /// When it has none, or can't be looked at.
     pub fn of(zcwatch: u32) -> Result<Self> {
-        let (maps, programs) = (held(zcwatch, "map_id:"), held(zcwatch, "prog_id:"));
-        let links = held(zcwatch, "link_id:");
+        let this = Self::of_any(zcwatch)?;
+        let Self { maps, programs, links, .. } = &this;
         ensure!(
             maps.len() > 5 && programs.len() > 5 && links.len() > 5,
             "zcwatch holds {maps:?}, {programs:?}, {links:?}"
         );
+        Ok(this)
+    }
+
+    /// As [`Traces::of`], of one that may be about to watch.
+    ///
+    /// # Errors
+    /// When it can't be looked at.
+    pub fn of_any(zcwatch: u32) -> Result<Self> {
+        let (maps, programs) = (held(zcwatch, "map_id:"), held(zcwatch, "prog_id:"));
+        let links = held(zcwatch, "link_id:");
         let mut processes = descendants(zcwatch)?;
         let observers = namespaces(&processes)?;
         processes.insert(zcwatch);

@@ -172,12 +172,20 @@ impl Zcwatch {
     /// # Errors
     /// When that takes too long.
     pub fn wait(&mut self) -> Result<Ended> {
+        self.wait_for(PATIENCE)
+    }
+
+    /// As [`Zcwatch::wait`], where it has much to do.
+    ///
+    /// # Errors
+    /// When that takes longer.
+    pub fn wait_for(&mut self, patience: Duration) -> Result<Ended> {
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait()? {
                 break status;
             }
-            ensure!(start.elapsed() < PATIENCE, "zcwatch does not end");
+            ensure!(start.elapsed() < patience, "zcwatch does not end");
             thread::sleep(Duration::from_millis(5));
         };
         Ok(Ended { status, stdout: text(self.stdout.take())?, stderr: text(self.stderr.take())? })
