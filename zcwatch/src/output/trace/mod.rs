@@ -224,12 +224,13 @@ impl Teller {
         }
         let cause = story.completed.and_then(|c| Some(self.cause(id, c.evidence?, c.ts)));
         let closed = self.sockets.get(&id).is_some_and(|s| s.closed);
+        let lossy = self.host.lost() > 0;
         let m = &story.message;
         Some(Said {
             at: story.begin,
             who: self.name(Who { pid: m.pid, tid: m.tid }),
             socket: socket_name(self.sockets.get(&id), id, m.fd),
-            what: send::story(story, cause.as_deref(), closed, self.options.style),
+            what: send::story(story, cause.as_deref(), closed, lossy, self.options.style),
             is_send: true,
         })
     }

@@ -17,7 +17,15 @@ use crate::{
 };
 
 /// "send #17 16384 B → copied after 48 µs, by local_delivery on lo, read after 12 µs".
-pub(super) fn story(story: &Story, cause: Option<&str>, closed: bool, style: Style) -> String {
+/// With `lossy`, what was not seen may have happened all the same.
+pub(super) fn story(
+    story: &Story,
+    cause: Option<&str>,
+    closed: bool,
+    lossy: bool,
+    style: Style,
+) -> String {
+    let lost = if lossy { " (or lost)" } else { "" };
     let m = &story.message;
     let mut text = match m.errno {
         Some(errno) => format!("send #{} = {}, and kept its id", story.id, minus(errno)),
@@ -30,6 +38,7 @@ pub(super) fn story(story: &Story, cause: Option<&str>, closed: bool, style: Sty
     let Some(done) = story.completed else {
         text.push_str(&style.tint("in flight", Severity::Warning, false));
         text.push_str(if closed { " when the socket was closed" } else { "" });
+        text.push_str(lost);
         return text;
     };
     text.push_str(&verdict(&done, cause, style));
@@ -41,7 +50,7 @@ pub(super) fn story(story: &Story, cause: Option<&str>, closed: bool, style: Sty
     match (story.read, story.reap()) {
         (Some(_), Some(reap)) => text.push_str(&format!(", read after {}", time(reap))),
         (Some(_), None) => text.push_str(", read"),
-        (None, _) => text.push_str(", unread"),
+        (None, _) => text.push_str(&format!(", unread{lost}")),
     }
     text
 }

@@ -1,7 +1,7 @@
 //! What is said of sends.
 
 use super::*;
-use crate::event::{FailedSend, IgnoredSend};
+use crate::event::{FailedSend, IgnoredSend, Losses};
 
 const TCP_LINE: &str = "sender 10         fd 5 tcp → 10.0.0.9:4444  ";
 const UDP_LINE: &str = "sender 10         fd 5 udp *:9000           ";
@@ -128,6 +128,18 @@ fn one_that_nobody_read_and_one_in_flight() {
             format!("    0.000070  {UDP_LINE}closed"),
         ]
     );
+}
+
+#[test]
+fn where_events_were_lost_nothing_is_certain_to_be_missing() {
+    let mut watch = Watch::new(plain());
+    watch.tell(20, What::Send(sent(TCP, 0)));
+    watch.tell(30, What::Send(sent(TCP, 1)));
+    watch.tell(60, What::Started(range(TCP, 0, Way::default(), false)));
+    watch.tell(70, What::Losses(Losses { events: 1, ..Losses::default() }));
+    let said = watch.said();
+    assert!(said[0].ends_with("40 µs after it returned, unread (or lost)"), "{said:?}");
+    assert!(said[1].ends_with("send #1 16384 B → in flight (or lost)"), "{said:?}");
 }
 
 #[test]
