@@ -6,6 +6,7 @@ mod everything;
 mod follow;
 mod groups;
 mod input;
+mod middle;
 mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
