@@ -53,7 +53,8 @@ fn interrupted_they_leave_nothing_and_show_what_was_seen() -> Result<()> {
         // Some later one, or what is between two.
         thread::sleep(Duration::from_millis(2500));
         // A process that ends meanwhile is an error.
-        let traces = (0..20).find_map(|_| Traces::of_any(zcwatch.pid()).ok()).context("it ended")?;
+        let traces =
+            (0..20).find_map(|_| Traces::of_any(zcwatch.pid()).ok()).context("it ended")?;
         zcwatch.signal(signal)?;
         let ended = zcwatch.wait()?;
         let code = (signal != Signal::SIGKILL).then_some(128 + signal as i32);

@@ -29,7 +29,7 @@ pub(super) fn run(args: &cli::Demo) -> anyhow::Result<Exit> {
     let mut rows = Vec::new();
     for scenario in table::all() {
         let row = match stop::came() {
-            None => Row::of(scenario, args.duration.unwrap_or(scenario.time))?,
+            None => Row::of(scenario, time(scenario, args.duration))?,
             Some(_) => None,
         };
         let Some(row) = row else { break };
@@ -51,6 +51,15 @@ pub(super) fn run(args: &cli::Demo) -> anyhow::Result<Exit> {
             wrong.join(", "),
             wrong[0]
         )),
+    }
+}
+
+/// A time that was asked for does not make a scenario wrong that needs more.
+fn time(scenario: &Scenario, asked: Option<Duration>) -> Duration {
+    match asked {
+        Some(asked) if scenario.time == table::BRIEFLY => asked,
+        Some(asked) => asked.max(scenario.time),
+        None => scenario.time,
     }
 }
 

@@ -77,7 +77,8 @@ impl Scenario {
     pub(super) fn missing(&self) -> Vec<Capability> {
         let mut all =
             vec![Capability::SysAdmin, Capability::NetAdmin, Capability::Bpf, Capability::Perfmon];
-        if self.path.listener.is_some() {
+        // Packet sockets, and IPv6 extension headers.
+        if self.path.listener.is_some() || self.traffic.family == Family::V6 {
             all.push(Capability::NetRaw);
         }
         Capabilities::current().missing(&all)

@@ -36,7 +36,7 @@ const HEALTHY: &[Scenario] = &[Scenario {
 }];
 
 /// What most need to be seen.
-const BRIEFLY: Duration = Duration::from_millis(800);
+pub(super) const BRIEFLY: Duration = Duration::from_millis(800);
 
 /// Datagrams of the demos' size fit.
 const WIDE: Tweak = Tweak::Mtu(65_535);
