@@ -78,8 +78,7 @@ pub struct Evidence {
     pub timestamped: bool,
     /// An IPv6 datagram with extension headers.
     pub extended: bool,
-    /// The features of the place's device when this became known, `netdev_features_t`; `None`: not
-    /// known.
+    /// The features of the place's device at the time, `netdev_features_t`; `None`: not known.
     pub features: Option<u64>,
 }
 
@@ -135,6 +134,25 @@ pub struct Message {
     pub errno: Option<i32>,
 }
 
+/// What may change about a device, as it was when a send completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traits {
+    /// MTU, bytes.
+    pub mtu: u32,
+    /// `netdev_features_t`.
+    pub features: u64,
+}
+
+impl Traits {
+    /// Of the device that the evidence of this way is about.
+    #[must_use]
+    pub fn of(way: &Way, copied: bool, devices: &Devices) -> Option<Self> {
+        let place = if copied { Place::of(way) } else { Place::hidden(way)? };
+        let device = devices.get(&place.device()?)?;
+        Some(Self { mtu: device.mtu, features: device.features })
+    }
+}
+
 impl Evidence {
     /// The evidence of a completed send; `None` where there is nothing to explain.
     #[must_use]
@@ -143,13 +161,12 @@ impl Evidence {
         copied: bool,
         message: Option<Message>,
         socket: &SocketFacts,
-        devices: &Devices,
+        traits: Option<Traits>,
     ) -> Option<Self> {
         let place = if copied { Place::of(way) } else { Place::hidden(way)? };
-        let over_mtu = message.and_then(|m| {
-            let mtu = devices.get(&place.device()?)?.mtu;
-            Some(socket.protocol == Protocol::Udp && m.bytes + headers(socket) > mtu)
-        });
+        let over_mtu = message
+            .zip(traits)
+            .map(|(m, t)| socket.protocol == Protocol::Udp && m.bytes + headers(socket) > t.mtu);
         let corked = socket.protocol == Protocol::Udp
             && (way.marks & mark::CORKED != 0 || message.is_some_and(|m| m.more));
         let signs = place.signs(way);
@@ -164,7 +181,7 @@ impl Evidence {
             filtered: signs & sign::FILTERED != 0,
             timestamped: way.marks & mark::TIMESTAMPED != 0,
             extended: way.marks & mark::EXT_HEADERS != 0,
-            features: place.device().and_then(|d| Some(devices.get(&d)?.features)),
+            features: traits.map(|t| t.features),
         })
     }
 

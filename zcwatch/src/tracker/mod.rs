@@ -66,7 +66,7 @@ impl Tracker {
                 socket.describe(facts, ts);
             }
             What::Send(sent) => {
-                self.sockets.entry(sent.socket).or_default().sent(sent, ts, &self.devices);
+                self.sockets.entry(sent.socket).or_default().sent(sent, ts);
             }
             What::Ignored(ignored) => self.socket(ignored.socket).ignored(ignored),
             What::Failed(failed) => self.socket(failed.socket).failed(failed, ts),
@@ -106,7 +106,7 @@ impl Tracker {
     pub fn snapshot(&mut self, start: u64, end: u64, last: bool) -> Snapshot {
         let until = if last { u64::MAX } else { end };
         for socket in self.sockets.values_mut() {
-            socket.settle(until, &self.devices);
+            socket.settle(until);
         }
         let lossy = self.losses.events > 0;
         let sockets: Vec<_> =
@@ -156,7 +156,7 @@ impl Tracker {
         let until = if last { u64::MAX } else { now };
         let mut all = Vec::new();
         for (id, socket) in &mut self.sockets {
-            socket.settle(until, &self.devices);
+            socket.settle(until);
             all.extend(socket.stories(last).into_iter().map(|s| (*id, s)));
         }
         all.sort_by_key(|(_, s)| s.begin);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
     Devices,
-    evidence::{Evidence, Group, Message, Place},
+    evidence::{Evidence, Group, Message, Place, Traits},
     ids::Line,
     snapshot::{Agreement, Counts, From, Sizes, SocketSnapshot},
     story::{Completed, Stories, Story},
@@ -127,6 +127,8 @@ struct Ids {
     hi: u64,
     copied: bool,
     way: Way,
+    /// Of the device on the way, when this was told.
+    traits: Option<Traits>,
 }
 
 impl Ids {
@@ -153,7 +155,7 @@ struct Head {
 #[derive(Clone, Copy, Debug)]
 enum Half {
     Sent { start: Option<u64>, returned: u64, message: Message },
-    Done { ts: Option<u64>, first: Option<u64>, copied: bool, way: Way },
+    Done { ts: Option<u64>, first: Option<u64>, copied: bool, way: Way, traits: Option<Traits> },
 }
 
 impl SocketTracker {
@@ -175,7 +177,7 @@ impl SocketTracker {
     }
 
     /// A send took an id.
-    pub fn sent(&mut self, sent: &Sent, ts: u64, devices: &Devices) {
+    pub fn sent(&mut self, sent: &Sent, ts: u64) {
         self.pids.insert(sent.pid);
         self.fds.extend(sent.fd);
         let Some(line) = &mut self.line else { return };
@@ -204,8 +206,8 @@ impl SocketTracker {
             errno: sent.errno,
         };
         match self.halves.remove(&at) {
-            Some(Half::Done { ts: done, first, copied, way }) => {
-                self.whole(at, sent.entry, ts, message, done, first, copied, &way, devices);
+            Some(Half::Done { ts: done, first, copied, way, traits }) => {
+                self.whole(at, sent.entry, ts, message, done, first, copied, &way, traits);
             }
             _ => {
                 let half = Half::Sent { start: sent.entry, returned: ts, message };
@@ -252,13 +254,13 @@ impl SocketTracker {
 
     /// A notification was queued.
     pub fn started(&mut self, range: &Range, ts: u64, devices: &Devices) {
-        self.settle(ts, devices);
-        if let Some(mut ids) = self.window(range) {
+        self.settle(ts);
+        if let Some(mut ids) = self.window(range, devices) {
             self.completed_at(ts);
             // A busy reader on another CPU may be told first, and have taken the way.
             let read = self.reads.iter().rev().find(|(_, read)| read.lo == ids.lo);
             if let Some((_, read)) = read.filter(|_| !ids.way.is_known()) {
-                ids.way = read.way;
+                (ids.way, ids.traits) = (read.way, read.traits);
             }
             let head = Head { ids, ts, concluded: false };
             if self.heads.insert(ids.lo, head).is_none() {
@@ -269,11 +271,11 @@ impl SocketTracker {
 
     /// A completion was merged into a notification.
     pub fn merged(&mut self, range: &Range, ts: u64, devices: &Devices) {
-        self.settle(ts, devices);
-        let Some(ids) = self.window(range) else { return };
+        self.settle(ts);
+        let Some(ids) = self.window(range, devices) else { return };
         self.completed_at(ts);
         self.seen.pieces[usize::from(ids.copied)] += ids.len();
-        self.done(&ids, Some(ts), devices);
+        self.done(&ids, Some(ts));
         if self.pieces.len() >= PIECES_APART {
             self.join_pieces();
         }
@@ -287,15 +289,15 @@ impl SocketTracker {
 
     /// The application read a notification.
     pub fn read(&mut self, range: &Range, ts: u64, devices: &Devices) {
-        self.settle(ts, devices);
+        self.settle(ts);
         self.last_read = Some(ts);
         self.counts.notifications_read += 1;
-        if let Some(ids) = self.window(range) {
+        if let Some(ids) = self.window(range, devices) {
             self.seen.reads[usize::from(ids.copied)] += ids.len();
             if let Some(head) = self.heads.get_mut(&ids.lo)
                 && !head.ids.way.is_known()
             {
-                head.ids.way = ids.way;
+                (head.ids.way, head.ids.traits) = (ids.way, ids.traits);
             }
             self.waits.read(&ids, self.taken - self.base, ts);
             self.reads.push_back((ts, ids));
@@ -318,13 +320,13 @@ impl SocketTracker {
     }
 
     /// Concludes from notifications older than [`LATE`].
-    pub fn settle(&mut self, now: u64, devices: &Devices) {
+    pub fn settle(&mut self, now: u64) {
         let old = |ts: u64| ts.saturating_add(LATE) <= now;
         while let Some((_, lo)) = self.fresh_heads.pop_front_if(|(ts, _)| old(*ts)) {
-            self.conclude_head(lo, devices);
+            self.conclude_head(lo);
         }
         while let Some((ts, ids)) = self.reads.pop_front_if(|(ts, _)| old(*ts)) {
-            self.conclude_read(&ids, ts, devices);
+            self.conclude_read(&ids, ts);
             if let Some(stories) = &mut self.stories {
                 stories.read(ids.lo, ids.hi, ts);
             }
@@ -361,7 +363,7 @@ impl SocketTracker {
     }
 
     /// Clips a range to the window; counts what is before it.
-    fn window(&mut self, range: &Range) -> Option<Ids> {
+    fn window(&mut self, range: &Range, devices: &Devices) -> Option<Ids> {
         let line = self.line.as_mut()?;
         let (lo, hi) = line.place_range(range.lo, range.hi);
         if hi < self.base {
@@ -369,28 +371,29 @@ impl SocketTracker {
         }
         self.taken = self.taken.max(hi + 1);
         let lo = lo.max(self.base);
-        Some(Ids { lo, hi, copied: range.copied, way: range.way })
+        let Range { copied, way, .. } = *range;
+        Some(Ids { lo, hi, copied, way, traits: Traits::of(&way, copied, devices) })
     }
 
-    fn conclude_head(&mut self, lo: u64, devices: &Devices) {
+    fn conclude_head(&mut self, lo: u64) {
         let Some(head) = self.heads.get_mut(&lo) else { return };
         if std::mem::replace(&mut head.concluded, true) {
             return;
         }
         let (ids, ts) = (head.ids, head.ts);
         for gap in self.outside_pieces(&ids) {
-            self.done(&gap, Some(ts), devices);
+            self.done(&gap, Some(ts));
         }
     }
 
-    fn conclude_read(&mut self, ids: &Ids, ts: u64, devices: &Devices) {
+    fn conclude_read(&mut self, ids: &Ids, ts: u64) {
         let gaps = self.outside_pieces(ids);
         let head = self.heads.remove(&ids.lo);
         let own: u64 = gaps.iter().map(Ids::len).sum();
         if !head.as_ref().is_some_and(|h| h.concluded) {
             for gap in &gaps {
-                let way = head.as_ref().map_or(ids.way, |h| h.ids.way);
-                self.done(&Ids { way, ..*gap }, head.as_ref().map(|h| h.ts), devices);
+                let Ids { way, traits, .. } = head.as_ref().map_or(*ids, |h| h.ids);
+                self.done(&Ids { way, traits, ..*gap }, head.as_ref().map(|h| h.ts));
             }
         }
         // What was seen to complete only after it was read has no time that could be told.
@@ -428,7 +431,7 @@ impl SocketTracker {
     }
 
     /// Ids completed, each once.
-    fn done(&mut self, ids: &Ids, ts: Option<u64>, devices: &Devices) {
+    fn done(&mut self, ids: &Ids, ts: Option<u64>) {
         self.counts.copied += if ids.copied { ids.len() } else { 0 };
         self.counts.reported += if ids.copied { 0 } else { ids.len() };
         if let Some(hop) = ids.way.hops.iter().find(|h| h.device != 0) {
@@ -439,11 +442,12 @@ impl SocketTracker {
             let first = ids.way.first.filter(|_| at == ids.lo);
             match self.halves.remove(&at) {
                 Some(Half::Sent { start, returned, message }) => {
-                    let (copied, way) = (ids.copied, &ids.way);
-                    self.whole(at, start, returned, message, ts, first, copied, way, devices);
+                    let Ids { copied, way, traits, .. } = ids;
+                    self.whole(at, start, returned, message, ts, first, *copied, way, *traits);
                 }
                 _ => {
-                    let half = Half::Done { ts, first, copied: ids.copied, way: ids.way };
+                    let Ids { copied, way, traits, .. } = *ids;
+                    let half = Half::Done { ts, first, copied, way, traits };
                     self.keep(at, half);
                 }
             }
@@ -462,7 +466,7 @@ impl SocketTracker {
         first: Option<u64>,
         copied: bool,
         way: &Way,
-        devices: &Devices,
+        traits: Option<Traits>,
     ) {
         let (from, begin) = match (start, first) {
             (Some(entry), _) => (From::Entry, entry),
@@ -478,7 +482,7 @@ impl SocketTracker {
             }
         }
         let Some(facts) = &self.facts else { return };
-        let evidence = Evidence::of(way, copied, Some(message), facts, devices);
+        let evidence = Evidence::of(way, copied, Some(message), facts, traits);
         if let Some(evidence) = evidence {
             self.groups.entry(evidence).or_default().add(message.bytes, done);
         }
@@ -574,8 +578,8 @@ impl SocketTracker {
         }
         if let Some(facts) = &self.facts {
             for half in self.halves.values() {
-                if let Half::Done { copied, way, .. } = half
-                    && let Some(e) = Evidence::of(way, *copied, None, facts, &Devices::new())
+                if let Half::Done { copied, way, traits, .. } = half
+                    && let Some(e) = Evidence::of(way, *copied, None, facts, *traits)
                 {
                     groups.entry(e).or_default().sends += 1;
                 }

@@ -36,6 +36,11 @@ fn all(way: Way) -> Scene {
     Scene::new().sends(Burst::copied(20, way))
 }
 
+/// By a device with these features only.
+fn lacking(features: u64, way: Way) -> Scene {
+    Scene::new().features(ETH0, features).sends(Burst::copied(20, way))
+}
+
 fn one(snapshot: &Snapshot) -> (&'static str, Certainty) {
     let all = causes(snapshot);
     assert_eq!(all.len(), 1, "{all:?}");
@@ -347,7 +352,7 @@ fn what_a_device_lacks_is_made_up_for_in_software() {
         (SG | IP_CSUM, linear(ETH0), None),
         (SG | HW_CSUM, gso(linear(ETH0)), None),
     ] {
-        let snapshot = all(way).features(ETH0, features).snapshot();
+        let snapshot = lacking(features, way).snapshot();
         assert_eq!(one(&snapshot), (cause.unwrap_or("unknown"), Measured), "{features} {way:?}");
     }
 }
@@ -355,7 +360,7 @@ fn what_a_device_lacks_is_made_up_for_in_software() {
 #[test]
 fn a_family_is_checksummed_by_its_own_feature() {
     let scene = |features| {
-        all(linear(ETH0)).features(ETH0, features).with(|s| {
+        lacking(features, linear(ETH0)).with(|s| {
             s.family = Family::V6;
             s.local = v6(Ipv6Addr::LOCALHOST, 1);
             s.remote = Some(v6(Ipv6Addr::LOCALHOST, 2));
@@ -371,8 +376,14 @@ fn a_family_is_checksummed_by_its_own_feature() {
 }
 
 #[test]
+fn what_was_copied_for_want_of_a_feature_stays_so_when_that_is_back() {
+    let scene = lacking(SG, linear(ETH0)).features(ETH0, SG | HW_CSUM);
+    assert_eq!(one(&scene.snapshot()), ("checksum_help", Measured));
+}
+
+#[test]
 fn of_gso_packets_without_scatter_gather_nobody_is_told_so_it_was_another_one() {
-    let snapshot = all(signed(linear(ETH0), ETH0, sign::GSO)).features(ETH0, HW_CSUM).snapshot();
+    let snapshot = lacking(HW_CSUM, signed(linear(ETH0), ETH0, sign::GSO)).snapshot();
     assert_eq!(one(&snapshot), ("linearize_no_sg", Inferred));
 }
 
@@ -380,10 +391,10 @@ fn of_gso_packets_without_scatter_gather_nobody_is_told_so_it_was_another_one() 
 fn a_packet_socket_comes_after_what_the_device_lacks() {
     for (features, key) in [(SG, "checksum_help"), (HW_CSUM, "linearize_no_sg")] {
         // Made linear, it is not seen at the driver: no listener did that.
-        let gone = all(heard(linear(ETH0), ETH0)).features(ETH0, features).sniffers(&[tcpdump()]);
+        let gone = lacking(features, heard(linear(ETH0), ETH0)).sniffers(&[tcpdump()]);
         assert_eq!(one(&gone.snapshot()), (key, Measured));
         // Seen there all the same: perhaps the feature went later.
-        let seen = |way| all(way).features(ETH0, features);
+        let seen = |way| lacking(features, way);
         assert_eq!(one(&seen(heard(tapped(ETH0), ETH0)).snapshot()), (key, Inferred));
         let known = seen(tapped(ETH0)).sniffers(&[tcpdump()]);
         assert_eq!(one(&known.snapshot()), (key, Inferred));
@@ -395,7 +406,7 @@ fn a_packet_socket_comes_after_what_the_device_lacks() {
 #[test]
 fn what_to_do_about_what_a_device_lacks() {
     let gso = |way| signed(way, ETH0, sign::GSO);
-    let said = |features, way| copied(&all(way).features(ETH0, features).snapshot());
+    let said = |features, way| copied(&lacking(features, way).snapshot());
     let f = said(HW_CSUM, linear(ETH0));
     assert_eq!(
         f.sentence,
@@ -426,7 +437,7 @@ fn what_to_do_about_what_a_device_lacks() {
     );
     assert_eq!(f.remedies, ["ethtool -K eth0 tx on"]);
     // Whoever listens there would be next.
-    let scene = all(heard(linear(ETH0), ETH0)).features(ETH0, SG).sniffers(&[tcpdump()]);
+    let scene = lacking(SG, heard(linear(ETH0), ETH0)).sniffers(&[tcpdump()]);
     assert_eq!(
         copied(&scene.snapshot()).remedies,
         [
@@ -438,7 +449,7 @@ fn what_to_do_about_what_a_device_lacks() {
 
 #[test]
 fn a_device_with_a_nasty_name_gets_no_command_run() {
-    let scene = all(linear(ETH0)).features(ETH0, SG).change(ETH0, |d| d.name = "$(reboot)".into());
+    let scene = lacking(SG, linear(ETH0)).change(ETH0, |d| d.name = "$(reboot)".into());
     assert_eq!(copied(&scene.snapshot()).remedies, ["ethtool -K '$(reboot)' tx on"]);
 }
 
