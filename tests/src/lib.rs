@@ -8,6 +8,7 @@ pub mod kernel;
 pub mod puppet;
 pub mod report;
 pub mod scenario;
+pub mod tcpdump;
 pub mod traces;
 pub mod uring;
 pub mod zcwatch;

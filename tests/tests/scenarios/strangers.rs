@@ -1,11 +1,8 @@
 //! Programs that are not of this project.
 
 use std::{
-    fs,
     io::{BufRead, BufReader, Write},
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -14,6 +11,7 @@ use zcwatch::lab::{Family, Layout, Netns, Topology};
 use zcwatch_tests::{
     report::causes,
     scenario::{undisturbed, watch},
+    tcpdump::Tcpdump,
     zcwatch::Zcwatch,
 };
 
@@ -162,33 +160,6 @@ fn a_child_that_shares_the_socket_counts_too() -> Result<()> {
     Ok(())
 }
 
-/// Debian's tcpdump. Dropped, it is killed.
-struct Tcpdump(Child);
-
-impl Tcpdump {
-    fn start(netns: &Netns, arguments: &str) -> Result<Self> {
-        let mut command = Command::new("tcpdump");
-        command.args(arguments.split_whitespace()).args(["-w", "/dev/null"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let this = Self(netns.enter(&mut command)?.spawn().context("apt-get install tcpdump")?);
-        let listens = || fs::read_to_string(format!("/proc/{}/net/packet", this.0.id()));
-        let start = Instant::now();
-        // Its socket is bound to a protocol when it has chosen its filter.
-        while !listens()?.lines().skip(1).any(|row| row.contains(" 0003 ")) {
-            ensure!(start.elapsed() < Duration::from_secs(10), "tcpdump does not listen");
-            thread::sleep(Duration::from_millis(5));
-        }
-        Ok(this)
-    }
-}
-
-impl Drop for Tcpdump {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_real_tcpdump_is_named() -> Result<()> {
     let path = Topology::new(Layout::VethXdp)?;
@@ -204,7 +175,7 @@ fn a_real_tcpdump_is_named() -> Result<()> {
         assert_eq!(causes(row), [("tap_tx@client0".to_owned(), 30)].into());
         assert_findings(&report, &["copied/tap_tx"]);
         let finding = report.finding("copied/tap_tx")?;
-        let who = format!("tcpdump (pid {})", tcpdump.0.id());
+        let who = format!("tcpdump (pid {})", tcpdump.pid());
         assert!(finding["sentence"].as_str().is_some_and(|s| s.contains(&who)), "{finding:#}");
     }
     let (_, truths) = watch(path.client(), &[line])?;
