@@ -29,9 +29,10 @@ pub static CGROUPS: HashMap<u64, u8> = HashMap::with_max_entries(64, 0);
 #[map]
 pub static PLAIN: HashMap<u32, Plain> = HashMap::with_max_entries(8192, BPF_F_NO_PREALLOC);
 
-/// Watched sockets by cookie.
+/// Watched sockets by cookie. Room is taken as it is needed: thousands may come and go before
+/// userspace has read what they did.
 #[map]
-pub static SOCKETS: HashMap<u64, Socket> = HashMap::with_max_entries(8192, 0);
+pub static SOCKETS: HashMap<u64, Socket> = HashMap::with_max_entries(65536, BPF_F_NO_PREALLOC);
 
 /// What a new socket starts from: one entry, written by userspace. It is too large for the stack.
 #[map]

@@ -8,7 +8,7 @@ use zcwatch_tests::{
     cpu::OneCpu,
     expect::Expected,
     scenario::{undisturbed, watch, workload},
-    zcwatch::Zcwatch,
+    zcwatch::{WITHOUT_TIMING, Zcwatch},
 };
 
 use super::assert_findings;
@@ -126,7 +126,7 @@ fn what_is_never_read_is_unread() -> Result<()> {
     ];
     let pids = workloads.each_ref().map(zcwatch_tests::Workload::pid);
     // The finding wants them unread for a second.
-    let mut zcwatch = Zcwatch::watch_with(&pids, "-d 1500ms")?;
+    let mut zcwatch = Zcwatch::watch_with(&pids, &format!("-d 1500ms {WITHOUT_TIMING}"))?;
     let mut truths = Vec::new();
     for workload in &mut workloads {
         workload.step()?;
