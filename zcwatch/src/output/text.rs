@@ -115,7 +115,7 @@ fn verdict(out: &mut String, snapshot: &Snapshot, findings: &[Finding], style: S
 /// Nothing was lost that a verdict would need.
 fn all_seen(snapshot: &Snapshot) -> bool {
     let l = snapshot.losses;
-    l.events + l.sockets + l.skipped == 0 && snapshot.counters_agree() != Some(false)
+    l.events + l.sockets + l.processes + l.skipped == 0 && snapshot.counters_agree() != Some(false)
 }
 
 fn sockets(out: &mut String, snapshot: &Snapshot, places: bool) {
@@ -224,6 +224,13 @@ fn footer(out: &mut String, snapshot: &Snapshot) {
             out,
             "  the table of sockets was full {} times: some sockets are in no number here",
             grouped(snapshot.losses.sockets)
+        );
+    }
+    if snapshot.losses.processes > 0 {
+        let _ = writeln!(
+            out,
+            "  the table of processes was full {} times: what some of them sent is in no number here",
+            grouped(snapshot.losses.processes)
         );
     }
     if snapshot.losses.skipped > 0 {
