@@ -115,7 +115,11 @@ fn lives(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-fn descendants(of: u32) -> Result<BTreeSet<u32>> {
+/// Its children, and theirs.
+///
+/// # Errors
+/// Where `/proc` is not mounted.
+pub fn descendants(of: u32) -> Result<BTreeSet<u32>> {
     let mut parents: BTreeMap<u32, u32> = BTreeMap::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
