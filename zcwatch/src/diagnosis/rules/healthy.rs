@@ -20,9 +20,9 @@ pub(in super::super) fn healthy(
     let sockets: Vec<_> = snapshot.sockets.iter().filter(|s| s.counts.sends > 0).collect();
     let all = snapshot.totals();
     // What was not seen cannot be called healthy.
-    let Losses { sockets, processes, skipped, events, .. } = snapshot.losses;
+    let Losses { sockets: unwatched, processes, skipped, events, .. } = snapshot.losses;
     let unsure =
-        sockets + processes + skipped + events > 0 || snapshot.counters_agree() == Some(false);
+        unwatched + processes + skipped + events > 0 || snapshot.counters_agree() == Some(false);
     if all.completed() < threshold::SENDS || unsure {
         return None;
     }

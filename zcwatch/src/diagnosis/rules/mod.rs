@@ -41,8 +41,9 @@ mod threshold {
     pub const SLOW_NS: u64 = 10_000_000;
     /// An ACK comes after one round trip, or a few where the window is full.
     pub const SLOW_RTTS: u64 = 20;
-    /// On links with a round trip of microseconds, 20 of them are a scheduler's moment.
-    pub const SLOW_RTTS_NS: u64 = 1_000_000;
+    /// On links with a round trip of microseconds, 20 of them are a scheduler's moment: on a busy
+    /// host a thread waits a few ms for its turn.
+    pub const SLOW_RTTS_NS: u64 = 5_000_000;
     /// The 99th percentile of fewer sends is the slowest of them: there the 90th decides.
     pub const PERCENTILE_OF: u64 = 100;
     /// TCP_DELACK_MIN is 40 ms (include/net/tcp.h, all versions); timers are a few ms late.

@@ -251,11 +251,11 @@ fn late_is_after_ten_milliseconds_or_twenty_round_trips() {
     for (release, rtt, late) in [
         (10 * ms, None, false),
         (10 * ms + 1, None, true),
-        (4 * ms, Some(200 * us), false),
-        (4 * ms + 1, Some(200 * us), true),
+        (8 * ms, Some(400 * us), false),
+        (8 * ms + 1, Some(400 * us), true),
         // Twenty round trips of a local link are a scheduler's moment.
-        (ms, Some(10 * us), false),
-        (ms + 1, Some(10 * us), true),
+        (5 * ms, Some(10 * us), false),
+        (5 * ms + 1, Some(10 * us), true),
         (10 * ms, Some(100 * ms), false),
     ] {
         let names = ids(&released(100, 20_000, release, rtt).snapshot());
