@@ -296,8 +296,11 @@ pub enum Limits {
 /// A process that holds the other end of a tun or tap device.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tunnel {
-    /// The device's name, in the namespace of that process when it opened it.
+    /// The device's name, which others may have in other namespaces.
     pub device: String,
+    /// Inode number of the device's network namespace; `None`: not known.
+    #[serde(default)]
+    pub netns: Option<u32>,
     /// The process.
     pub pid: u32,
     /// Its name.

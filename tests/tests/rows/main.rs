@@ -8,6 +8,7 @@ mod features;
 mod listeners;
 mod options;
 mod table;
+mod tunnels;
 
 use std::collections::BTreeSet;
 

@@ -46,7 +46,7 @@ pub struct Tracker {
     unreadable: Vec<u32>,
     rings: BTreeMap<(u32, i32), u64>,
     plain: BTreeMap<u32, PlainSends>,
-    tunnels: BTreeMap<(String, u32), (Tunnel, Presence)>,
+    tunnels: BTreeMap<(String, Option<u32>, u32), (Tunnel, Presence)>,
     limits: Vec<(u64, Limits)>,
     links: Vec<(u64, LinkChange)>,
     with_stories: bool,
@@ -186,7 +186,7 @@ impl Tracker {
     }
 
     fn tunnels(&mut self, list: &[Tunnel], ts: u64) {
-        let key = |t: &Tunnel| (t.device.clone(), t.pid);
+        let key = |t: &Tunnel| (t.device.clone(), t.netns, t.pid);
         for (known, (_, presence)) in &mut self.tunnels {
             if let Presence::Since(from) = *presence
                 && !list.iter().any(|t| key(t) == *known)

@@ -2,7 +2,7 @@
 
 use super::super::{Context, words};
 use crate::{
-    event::{DeviceFacts, Protocol, Stage},
+    event::{DeviceFacts, Protocol, Stage, Tunnel},
     probe::hooks::Certainty,
     tracker::{
         Snapshot,
@@ -134,8 +134,8 @@ impl<'a> Case<'a> {
     /// The processes behind a tun or tap device while sends were copied.
     pub(super) fn readers(&self) -> Vec<String> {
         let Some(d) = self.device() else { return Vec::new() };
-        let there =
-            self.snapshot.tunnels.iter().filter(|(t, p)| t.device == d.name && self.was_there(*p));
+        let here = |t: &Tunnel| t.device == d.name && t.netns.is_none_or(|n| n == d.netns);
+        let there = self.snapshot.tunnels.iter().filter(|(t, p)| here(t) && self.was_there(*p));
         there.map(|(t, _)| words::process(&t.comm, t.pid)).collect()
     }
 

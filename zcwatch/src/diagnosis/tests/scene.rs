@@ -290,6 +290,7 @@ impl Scene {
     pub fn tunnels(mut self, list: &[(&str, u32, &str)]) -> Self {
         let tunnel = |(device, pid, comm): &(&str, u32, &str)| Tunnel {
             device: (*device).into(),
+            netns: None,
             pid: *pid,
             comm: (*comm).into(),
         };

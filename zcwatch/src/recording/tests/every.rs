@@ -135,7 +135,14 @@ pub fn every(n: u64, text: &str, known: bool) -> Vec<Event> {
         }),
         What::Limits(Limits::Optmem { netns: n32, max: n }),
         What::Limits(Limits::Memlock { pid: n32, max: known.then_some(n) }),
-        What::Tunnels { list: vec![Tunnel { device: name.clone(), pid: n32, comm: name.clone() }] },
+        What::Tunnels {
+            list: vec![Tunnel {
+                device: name.clone(),
+                netns: known.then_some(n32),
+                pid: n32,
+                comm: name.clone(),
+            }],
+        },
         What::Plain(PlainSends { pid: n32, sends: n, bytes: n, large: n, large_bytes: n, fd }),
         What::Sniffers {
             list: vec![Sniffer {

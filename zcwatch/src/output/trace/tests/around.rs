@@ -149,7 +149,7 @@ fn packet_sockets_that_cannot_be_seen_are_not_gone() {
 
 #[test]
 fn a_tunnel() {
-    let tunnel = Tunnel { device: "tun0".into(), pid: 9, comm: "vpn\x07".into() };
+    let tunnel = Tunnel { device: "tun0".into(), netns: Some(1), pid: 9, comm: "vpn\x07".into() };
     let mut watch = Watch::new(plain());
     watch.tell(5, What::Tunnels { list: vec![tunnel.clone()] });
     watch.tell(5, What::Tunnels { list: vec![tunnel] });
