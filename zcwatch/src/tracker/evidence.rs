@@ -7,6 +7,9 @@ use zcwatch_common::{mark, sign};
 use super::Devices;
 use crate::event::{Family, Hop, Protocol, SocketFacts, Stage, Way};
 
+/// `NETIF_F_SG` (include/linux/netdev_features.h, all versions).
+const SG: u64 = 1 << 0;
+
 /// A place on the packet path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Spot {
@@ -134,45 +137,40 @@ pub struct Message {
     pub errno: Option<i32>,
 }
 
-/// What may change about a device, as it was when a send completed.
+/// Where a completed send was copied, and what may change about that device, as it was then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Traits {
+pub struct Sight {
+    place: Place,
     /// MTU, bytes.
-    pub mtu: u32,
+    mtu: Option<u32>,
     /// `netdev_features_t`.
-    pub features: u64,
+    features: Option<u64>,
 }
 
-impl Traits {
-    /// Of the device that the evidence of this way is about.
+impl Sight {
+    /// What a way says by these devices; `None` where there is nothing to explain.
     #[must_use]
     pub fn of(way: &Way, copied: bool, devices: &Devices) -> Option<Self> {
-        let place = if copied { Place::of(way) } else { Place::hidden(way)? };
-        let device = devices.get(&place.device()?)?;
-        Some(Self { mtu: device.mtu, features: device.features })
+        let place = if copied { Place::of(way) } else { Place::hidden(way, devices)? };
+        let device = place.device().and_then(|d| devices.get(&d));
+        Some(Self { place, mtu: device.map(|d| d.mtu), features: device.map(|d| d.features) })
     }
 }
 
 impl Evidence {
-    /// The evidence of a completed send; `None` where there is nothing to explain.
+    /// The evidence of a completed send.
     #[must_use]
-    pub fn of(
-        way: &Way,
-        copied: bool,
-        message: Option<Message>,
-        socket: &SocketFacts,
-        traits: Option<Traits>,
-    ) -> Option<Self> {
-        let place = if copied { Place::of(way) } else { Place::hidden(way)? };
+    pub fn of(way: &Way, sight: &Sight, message: Option<Message>, socket: &SocketFacts) -> Self {
+        let Sight { place, mtu, features } = *sight;
         let over_mtu = message
-            .zip(traits)
-            .map(|(m, t)| socket.protocol == Protocol::Udp && m.bytes + headers(socket) > t.mtu);
+            .zip(mtu)
+            .map(|(m, mtu)| socket.protocol == Protocol::Udp && m.bytes + headers(socket) > mtu);
         let corked = socket.protocol == Protocol::Udp
             && (way.marks & mark::CORKED != 0 || message.is_some_and(|m| m.more));
         let signs = place.signs(way);
         let listed = way.marks & mark::LISTS_READ != 0;
         let heard = signs & (sign::HEARD_IN | sign::HEARD_OUT) != 0;
-        Some(Self {
+        Self {
             place,
             over_mtu,
             corked,
@@ -181,8 +179,8 @@ impl Evidence {
             filtered: signs & sign::FILTERED != 0,
             timestamped: way.marks & mark::TIMESTAMPED != 0,
             extended: way.marks & mark::EXT_HEADERS != 0,
-            features: traits.map(|t| t.features),
-        })
+            features,
+        }
     }
 
     /// Nothing is known.
@@ -249,7 +247,7 @@ impl Place {
         }
     }
 
-    fn hidden(way: &Way) -> Option<Self> {
+    fn hidden(way: &Way, devices: &Devices) -> Option<Self> {
         let how = if way.marks & mark::GSO_WITHOUT_SG != 0 {
             HiddenWay::GsoWithoutSg
         } else if way.marks & mark::VETH_PEER_XDP != 0 {
@@ -257,8 +255,19 @@ impl Place {
         } else {
             return None;
         };
-        let device = way.hops.iter().map(|h| h.device).find(|d| *d != 0)?;
-        Some(Self::Hidden { device, how })
+        let hops = || way.hops.iter().filter(|h| h.device != 0);
+        // The mark is of the whole way: it was set by the first device that is so.
+        let is_it = |h: &&Hop| {
+            let Some(d) = devices.get(&h.device) else { return false };
+            match how {
+                HiddenWay::GsoWithoutSg => h.intact & sign::GSO != 0 && d.features & SG == 0,
+                HiddenWay::VethPeerXdp => {
+                    h.intact & Stage::Xmit.bit() != 0 && d.peer_xdp == Some(true)
+                }
+            }
+        };
+        let hop = hops().find(is_it).or_else(|| hops().next())?;
+        Some(Self::Hidden { device: hop.device, how })
     }
 
     /// What else was noticed on the device of the last intact place, where that tells of the copy:
@@ -288,6 +297,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::DeviceFacts;
 
     const Q: u8 = zcwatch_common::stage::QUEUE;
     const X: u8 = zcwatch_common::stage::XMIT;
@@ -337,7 +347,7 @@ mod tests {
     #[test]
     fn ways_that_copy_in_secret_are_told_apart() {
         let hops = [(4, Q | X, 0)];
-        let how = |w: Way| Place::hidden(&w);
+        let how = |w: Way| Place::hidden(&w, &Devices::new());
         assert_eq!(how(way(&hops, 0)), None);
         assert_eq!(
             how(way(&hops, mark::VETH_PEER_XDP)),
@@ -347,5 +357,34 @@ mod tests {
             how(way(&hops, mark::GSO_WITHOUT_SG)),
             Some(Place::Hidden { device: 4, how: HiddenWay::GsoWithoutSg })
         );
+    }
+
+    #[test]
+    fn of_several_devices_the_one_that_is_so_made_the_copy_in_secret() {
+        let facts = |index, features, peer_xdp| DeviceFacts {
+            index,
+            ifindex: index.into(),
+            netns: 1,
+            name: format!("d{index}"),
+            kind: String::new(),
+            mtu: 1500,
+            features,
+            loopback: false,
+            peer_xdp: Some(peer_xdp),
+            heard: Some(false),
+        };
+        let all = [facts(1, SG, false), facts(2, 0, true), facts(3, 0, true)];
+        let devices: Devices = all.into_iter().map(|d| (d.index, d)).collect();
+        let device = |hops: &[(u16, u8, u8)], marks| {
+            Place::hidden(&way(hops, marks), &devices).and_then(|p| p.device())
+        };
+        // A macvlan above a veth, and another one where it is forwarded to.
+        let hops = [(1, Q | X | sign::GSO, 0), (2, Q | X | sign::GSO, 0), (3, Q | X, 0)];
+        assert_eq!(device(&hops, mark::VETH_PEER_XDP), Some(2));
+        assert_eq!(device(&hops, mark::GSO_WITHOUT_SG), Some(2));
+        // Queued there only; and where no device is known to be so, the first.
+        let hops = [(1, Q | X, 0), (2, Q, 0), (3, Q | X, 0)];
+        assert_eq!(device(&hops, mark::VETH_PEER_XDP), Some(3));
+        assert_eq!(device(&[(1, Q | X, 0), (9, X, 0)], mark::VETH_PEER_XDP), Some(1));
     }
 }

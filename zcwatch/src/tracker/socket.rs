@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
     Devices,
-    evidence::{Evidence, Group, Message, Place, Traits},
+    evidence::{Evidence, Group, Message, Place, Sight},
     ids::Line,
     snapshot::{Agreement, Counts, From, Sizes, SocketSnapshot},
     story::{Completed, Stories, Story},
@@ -127,8 +127,8 @@ struct Ids {
     hi: u64,
     copied: bool,
     way: Way,
-    /// Of the device on the way, when this was told.
-    traits: Option<Traits>,
+    /// What the way says by the devices as they were when this was told.
+    sight: Option<Sight>,
 }
 
 impl Ids {
@@ -155,7 +155,7 @@ struct Head {
 #[derive(Clone, Copy, Debug)]
 enum Half {
     Sent { start: Option<u64>, returned: u64, message: Message },
-    Done { ts: Option<u64>, first: Option<u64>, copied: bool, way: Way, traits: Option<Traits> },
+    Done { ts: Option<u64>, first: Option<u64>, copied: bool, way: Way, sight: Option<Sight> },
 }
 
 impl SocketTracker {
@@ -206,8 +206,8 @@ impl SocketTracker {
             errno: sent.errno,
         };
         match self.halves.remove(&at) {
-            Some(Half::Done { ts: done, first, copied, way, traits }) => {
-                self.whole(at, sent.entry, ts, message, done, first, copied, &way, traits);
+            Some(Half::Done { ts: done, first, copied, way, sight }) => {
+                self.whole(at, sent.entry, ts, message, done, first, copied, &way, sight);
             }
             _ => {
                 let half = Half::Sent { start: sent.entry, returned: ts, message };
@@ -260,7 +260,7 @@ impl SocketTracker {
             // A busy reader on another CPU may be told first, and have taken the way.
             let read = self.reads.iter().rev().find(|(_, read)| read.lo == ids.lo);
             if let Some((_, read)) = read.filter(|_| !ids.way.is_known()) {
-                (ids.way, ids.traits) = (read.way, read.traits);
+                (ids.way, ids.sight) = (read.way, read.sight);
             }
             let head = Head { ids, ts, concluded: false };
             if self.heads.insert(ids.lo, head).is_none() {
@@ -297,7 +297,7 @@ impl SocketTracker {
             if let Some(head) = self.heads.get_mut(&ids.lo)
                 && !head.ids.way.is_known()
             {
-                (head.ids.way, head.ids.traits) = (ids.way, ids.traits);
+                (head.ids.way, head.ids.sight) = (ids.way, ids.sight);
             }
             self.waits.read(&ids, self.taken - self.base, ts);
             self.reads.push_back((ts, ids));
@@ -372,7 +372,7 @@ impl SocketTracker {
         self.taken = self.taken.max(hi + 1);
         let lo = lo.max(self.base);
         let Range { copied, way, .. } = *range;
-        Some(Ids { lo, hi, copied, way, traits: Traits::of(&way, copied, devices) })
+        Some(Ids { lo, hi, copied, way, sight: Sight::of(&way, copied, devices) })
     }
 
     fn conclude_head(&mut self, lo: u64) {
@@ -392,8 +392,8 @@ impl SocketTracker {
         let own: u64 = gaps.iter().map(Ids::len).sum();
         if !head.as_ref().is_some_and(|h| h.concluded) {
             for gap in &gaps {
-                let Ids { way, traits, .. } = head.as_ref().map_or(*ids, |h| h.ids);
-                self.done(&Ids { way, traits, ..*gap }, head.as_ref().map(|h| h.ts));
+                let Ids { way, sight, .. } = head.as_ref().map_or(*ids, |h| h.ids);
+                self.done(&Ids { way, sight, ..*gap }, head.as_ref().map(|h| h.ts));
             }
         }
         // What was seen to complete only after it was read has no time that could be told.
@@ -442,12 +442,12 @@ impl SocketTracker {
             let first = ids.way.first.filter(|_| at == ids.lo);
             match self.halves.remove(&at) {
                 Some(Half::Sent { start, returned, message }) => {
-                    let Ids { copied, way, traits, .. } = ids;
-                    self.whole(at, start, returned, message, ts, first, *copied, way, *traits);
+                    let Ids { copied, way, sight, .. } = ids;
+                    self.whole(at, start, returned, message, ts, first, *copied, way, *sight);
                 }
                 _ => {
-                    let Ids { copied, way, traits, .. } = *ids;
-                    let half = Half::Done { ts, first, copied, way, traits };
+                    let Ids { copied, way, sight, .. } = *ids;
+                    let half = Half::Done { ts, first, copied, way, sight };
                     self.keep(at, half);
                 }
             }
@@ -466,7 +466,7 @@ impl SocketTracker {
         first: Option<u64>,
         copied: bool,
         way: &Way,
-        traits: Option<Traits>,
+        sight: Option<Sight>,
     ) {
         let (from, begin) = match (start, first) {
             (Some(entry), _) => (From::Entry, entry),
@@ -482,7 +482,7 @@ impl SocketTracker {
             }
         }
         let Some(facts) = &self.facts else { return };
-        let evidence = Evidence::of(way, copied, Some(message), facts, traits);
+        let evidence = sight.map(|sight| Evidence::of(way, &sight, Some(message), facts));
         if let Some(evidence) = evidence {
             self.groups.entry(evidence).or_default().add(message.bytes, done);
         }
@@ -578,9 +578,8 @@ impl SocketTracker {
         }
         if let Some(facts) = &self.facts {
             for half in self.halves.values() {
-                if let Half::Done { copied, way, traits, .. } = half
-                    && let Some(e) = Evidence::of(way, *copied, None, facts, *traits)
-                {
+                if let Half::Done { way, sight: Some(sight), .. } = half {
+                    let e = Evidence::of(way, sight, None, facts);
                     groups.entry(e).or_default().sends += 1;
                 }
             }
