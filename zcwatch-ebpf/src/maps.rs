@@ -65,6 +65,11 @@ pub static DEVICE_COUNT: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
 pub static READERS: Array<u64> = Array::with_max_entries(2, 0);
 
+/// What tells the uargs of MSG_ZEROCOPY from others: the address of their functions, as the first
+/// one has it whose socket is known for certain. The calibration's is, before anything is watched.
+#[map]
+pub static ZEROCOPY_OPS: Array<u64> = Array::with_max_entries(1, 0);
+
 /// Zerocopy requests of io_uring that were submitted.
 #[map]
 pub static IO_URING: HashMap<RingKey, u64> = HashMap::with_max_entries(4096, 0);

@@ -155,8 +155,9 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
                 t
             }
             // A uarg begins where it is queued: one seen later only was sent before the watch.
-            None if stage != stage::QUEUE || sk.is_null() => return,
-            None => match begin(skb, &shared, &home, intact, sk) {
+            None if stage != stage::QUEUE => return,
+            None if sk.is_null() && !redirected(skb, &home, cookie) => return,
+            None => match begin(skb, &shared, &home, intact, sk, cookie) {
                 Some(t) => t,
                 None => return,
             },
@@ -215,10 +216,36 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
     }
 }
 
+/// Is it a packet of a watched socket that was redirected at its device's egress, before the
+/// device saw it (tc mirred)? What is sent on then is a clone, which has no socket.
+///
+/// # Safety
+/// `skb` is a struct sk_buff.
+#[inline(always)]
+unsafe fn redirected(skb: Ptr, home: &Stretch, cookie: u64) -> bool {
+    if !known(&UARG_OPS) {
+        return false;
+    }
+    // SAFETY: as promised by the caller; live map values.
+    unsafe {
+        // The cookie was read from the memory before a uarg of MSG_ZEROCOPY, or is nothing.
+        let before = SKB_CB.load() - SKB_SK.load();
+        let ops = home.get::<u64>(&UARG_OPS, before.wrapping_neg());
+        let Some(zerocopy) = ZEROCOPY_OPS.get_ptr(0) else { return false };
+        if ops == 0 || ops != *zerocopy {
+            return false;
+        }
+        let Some(entry) = socket::lookup(cookie) else { return false };
+        let dev = field::<Ptr>(skb, &SKB_DEV);
+        // Elsewhere it was forwarded, and its way is not known any more.
+        (*entry).netns == field::<u32>(field::<Ptr>(dev, &DEV_NET), &NET_INUM)
+    }
+}
+
 /// A uarg seen for the first time, in a packet of its own socket.
 ///
 /// # Safety
-/// `skb` is a struct sk_buff, and `sk` its socket.
+/// `skb` is a struct sk_buff, and `sk` its socket, or null where [`redirected`].
 #[inline(always)]
 unsafe fn begin(
     skb: Ptr,
@@ -226,16 +253,16 @@ unsafe fn begin(
     home: &Stretch,
     intact: bool,
     sk: Ptr,
+    mut cookie: u64,
 ) -> Option<*mut Trail> {
     // SAFETY: as promised by the caller.
     unsafe {
         let before = SKB_CB.load() - SKB_SK.load();
         let id = home.get::<u32>(&UARG_ID, before.wrapping_neg());
-        let mut cookie = cookie_of(sk);
         let entry = match socket::lookup(cookie) {
             Some(entry) => entry,
             None => {
-                if !watched() {
+                if sk.is_null() || !watched() {
                     return None;
                 }
                 // In softirq any task may be on the CPU: it must be in a send on this socket.
@@ -254,6 +281,13 @@ unsafe fn begin(
                 entry
             }
         };
+        if known(&UARG_OPS)
+            && !sk.is_null()
+            && let Some(ops) = ZEROCOPY_OPS.get_ptr_mut(0)
+            && *ops == 0
+        {
+            *ops = home.get::<u64>(&UARG_OPS, before.wrapping_neg());
+        }
         let udp = (*entry).protocol == IPPROTO_UDP;
         if udp && (*entry).state & zcwatch_common::state::FIRST_SEEN_SENDING != 0 {
             socket::lower_base(&raw mut (*entry).base, id);
@@ -262,7 +296,7 @@ unsafe fn begin(
         if udp && home.get::<u16>(&UARG_LEN, before.wrapping_neg()) > 1 {
             marks |= mark::CORKED;
         }
-        if timestamped(shared, sk) {
+        if !sk.is_null() && timestamped(shared, sk) {
             marks |= mark::TIMESTAMPED;
         }
         if udp && !intact && extended(skb) {

@@ -140,6 +140,7 @@ const MEMBERS: &[Field] = &[
     serr("SERR_DATA", "ee.ee_data"),
     at("UARG_ID", "ubuf_info_msgzc", "id"),
     at("UARG_LEN", "ubuf_info_msgzc", "len"),
+    may("UARG_OPS", Source::Offset("ubuf_info_msgzc", "ubuf.ops")),
     row("UARG_BITS", Source::BitByte("ubuf_info_msgzc", "zerocopy")),
     row("UARG_ZEROCOPY_MASK", Source::BitMask("ubuf_info_msgzc", "zerocopy")),
     at("DEV_FEATURES", "net_device", "features"),

@@ -114,6 +114,7 @@ const BEGIN: &[&str] = &[
     "SOCKET_SK",
     "TASK_FILES",
     "UARG_LEN",
+    "UARG_OPS",
 ];
 
 /// All programs, in the order of attaching: first those without which nothing can be watched.
