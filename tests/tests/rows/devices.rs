@@ -1,16 +1,24 @@
 //! What a path is made of.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use zcwatch::lab::{
     Layout::{Bridge, Forwarded, ForwardedDrop, Loopback, Macvlan, Veth, VethXdp, Vxlan},
     Tweak,
 };
-use zcwatch_tests::cpu::OneCpu;
+use zcwatch_tests::{cpu::OneCpu, report::Report};
 
 use super::{
     assert_findings,
     table::{Copied, Hidden, Row, Untouched, check, tcp, udp},
 };
+
+/// The hidden copies were made beyond this device.
+fn assert_hidden_by(report: &Report, device: &str) -> Result<()> {
+    let sentence = report.finding("hidden-copy")?["sentence"].as_str().context("no sentence")?;
+    println!("{sentence}");
+    ensure!(sentence.contains(&format!("handed by {device} to a veth")), "{sentence}");
+    Ok(())
+}
 
 #[test]
 fn loopback_copies_everything_on_delivery() -> Result<()> {
@@ -89,7 +97,31 @@ fn a_device_above_a_cable_changes_nothing() -> Result<()> {
             rows.push(row.sends(&tcp(16 << 10), fate)?.sends(&udp(1400), fate)?);
         }
     }
-    check(&one, &rows).map(drop)
+    let report = check(&one, &rows)?;
+    // Not the device that was sent on, but the end of the cable to the one with the program.
+    let hidden = report.at("/findings").as_array().into_iter().flatten();
+    let hidden = hidden.filter(|finding| finding["id"] == "hidden-copy");
+    let all = hidden.map(|finding| finding["sentence"].to_string()).collect::<Vec<_>>().join("\n");
+    for (device, times) in [("client0", 2), ("port1", 1)] {
+        let word = format!("handed by {device} to a veth");
+        ensure!(all.matches(&word).count() == times, "{word:?} {times} times in {all}");
+    }
+    Ok(())
+}
+
+/// Redirected at the egress, before the device would see it.
+#[test]
+fn a_turn_through_an_ifb_changes_nothing() -> Result<()> {
+    let one = OneCpu::share()?;
+    let mut rows = Vec::new();
+    for (layout, fate) in [(Veth, Copied("local_delivery@server0")), (VethXdp, Hidden)] {
+        let row = Row::new(layout, &[Tweak::ByIfb])?.first_on("ifb0");
+        // A socket that is known already: what is redirected is a clone, which names none.
+        let datagrams = format!("{} --connect-first", udp(1400));
+        rows.push(row.sends(&tcp(16 << 10), fate)?.sends(&datagrams, fate)?);
+    }
+    let report = check(&one, &rows)?;
+    assert_hidden_by(&report, "client0")
 }
 
 #[test]

@@ -47,7 +47,8 @@ pub struct Row {
     pub path: Topology,
     name: String,
     unanswered: bool,
-    unseen: bool,
+    /// Where the packets are first seen.
+    device: Option<&'static str>,
     lines: Vec<Line>,
     /// Receivers and listeners.
     with: Vec<Box<dyn Any>>,
@@ -58,7 +59,8 @@ impl Row {
         let name = format!("{layout:?} {tweaks:?}");
         let path = Topology::with(layout, tweaks).with_context(|| name.clone())?;
         let (lines, with) = (Vec::new(), Vec::new());
-        Ok(Self { path, name, unanswered: false, unseen: false, lines, with })
+        let device = Some(path.client_device());
+        Ok(Self { path, name, unanswered: false, device, lines, with })
     }
 
     /// Nobody receives: what is sent from now on goes to a port that is closed.
@@ -68,7 +70,12 @@ impl Row {
 
     /// No packet with the sender's pages is seen on a device.
     pub fn unseen(self) -> Self {
-        Self { unseen: true, ..self }
+        Self { device: None, ..self }
+    }
+
+    /// The first device that sees the packets is this one.
+    pub fn first_on(self, device: &'static str) -> Self {
+        Self { device: Some(device), ..self }
     }
 
     /// With something that stays until the row is done.
@@ -119,9 +126,7 @@ impl Row {
             HiddenBut(_) => truth.copied,
         };
         ensure!(truth.copied == copied, "the sender was told of {} copies", truth.copied);
-        let expected = Expected::of(truth);
-        let device = Some(self.path.client_device()).filter(|_| !self.unseen);
-        let expected = expected.but("/device", device);
+        let expected = Expected::of(truth).but("/device", self.device);
         let (expected, sure) = match line.fate {
             Copied(cause) => (expected.cause(cause, ids), "measured"),
             Inferred(cause) => (expected.cause(cause, ids), "inferred"),

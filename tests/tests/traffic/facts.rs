@@ -71,8 +71,8 @@ fn changes_of_the_surroundings_are_told_with_their_time() -> Result<()> {
     let come = now()?;
     let sniffer = Sniffer::open(client, Some("uplink7"))?;
     thread::sleep(Duration::from_millis(700));
-    drop(sniffer);
     let gone = now()?;
+    drop(sniffer);
     thread::sleep(Duration::from_millis(700));
     sender.step()?;
     let truth = sender.truth()?;
