@@ -450,6 +450,10 @@ shared! {
         pub state: u32,
         /// Ids of unread notifications at or above the base, by the notification's bit.
         pub unread: [u64; 2],
+        /// Ids of unread notifications below the base: completed before the watch.
+        pub unread_before: u64,
+        /// [`Socket::before`] when the queue was looked at.
+        pub before: u64,
         /// [`Socket::reads`] when the queue was looked at.
         pub reads: [u64; 2],
         /// Notifications on the error queue.

@@ -281,6 +281,8 @@ fn held_sockets(ctx: *const core::ffi::c_void) -> i32 {
             key: field(sk, &SK_ZCKEY),
             state: if zerocopy_set(sk) { state::SO_ZEROCOPY } else { 0 },
             unread: [0; 2],
+            unread_before: 0,
+            before: (*entry).before,
             reads: (*entry).reads,
             queued: 0,
             truncated: 0,
@@ -317,7 +319,9 @@ unsafe fn walk_queue(sk: Ptr, entry: *const Socket, row: &mut Held) {
             }
             if let Some(n) = crate::complete::notification(skb) {
                 row.queued += 1;
-                let ids = crate::complete::clip(entry, n.lo, n.hi).ids;
+                let crate::complete::Clipped { ids, below, .. } =
+                    crate::complete::clip(entry, n.lo, n.hi);
+                row.unread_before += below;
                 if n.copied { row.unread[1] += ids } else { row.unread[0] += ids }
             }
             skb = field(skb, &SKB_NEXT);

@@ -462,6 +462,8 @@ pub struct Counters {
     pub merged_into: [u64; 2],
     /// Ids on the error queue now, by the notification's bit; `None`: not looked at.
     pub unread: Option<[u64; 2]>,
+    /// Ids on the error queue now that were sent before the window; `None`: not looked at.
+    pub unread_before: Option<u64>,
     /// Ids completed that were sent before the window.
     pub before: u64,
     /// Notifications read.

@@ -1,6 +1,6 @@
 //! Ids: every call that sends, notifications that lie, are never read, or never come.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, thread, time::Duration};
 
 use anyhow::{Context, Result};
 use zcwatch::lab::{Family, Layout, Reading, TcpSink, Topology, UdpSink};
@@ -176,4 +176,28 @@ fn what_is_in_flight_at_the_close_stays_counted() -> Result<()> {
         .but("/closed_in_flight", truth.ids() - truth.notified)
         .cause("local_delivery@server0", truth.notified)
         .check(&report)
+}
+
+#[test]
+fn what_was_unread_before_the_watch_counts_as_unread() -> Result<()> {
+    let path = Topology::new(Layout::Loopback)?;
+    let sink = path.tcp_sink(Family::V4)?;
+    let line = format!("send --to {} --forever --delay-us 5000 --drain never", sink.address());
+    let mut sender = workload(path.client(), &line)?;
+    sender.step()?;
+    thread::sleep(Duration::from_millis(1200));
+    let mut zcwatch = Zcwatch::watch_with(&[sender.pid()], "-d 1500ms")?;
+    let report = zcwatch.wait()?.report()?;
+    let finding = report.finding("unread-notifications")?;
+    let sentence = finding["sentence"].as_str().unwrap_or_default();
+    let number = |text: &str| text.split(' ').next().and_then(|n| n.parse::<u64>().ok());
+    let all = number(sentence).context("no number")?;
+    let (_, rest) = sentence.split_once(" (").context("nothing from before")?;
+    assert!(rest.contains("of them from before the watch"), "{sentence}");
+    let before = number(rest).context("no number")?;
+    // All that were sent before, but for one that was on its way.
+    let unread = report.at("/totals/unread").as_u64().context("no number")?;
+    assert_eq!(all, unread + before, "{sentence}");
+    assert!(before >= 64, "{sentence}");
+    Ok(())
 }

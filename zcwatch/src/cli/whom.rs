@@ -21,7 +21,7 @@ pub struct Whom {
     #[arg(long, value_name = "NAME", value_parser = comm)]
     pub comm: Vec<String>,
     /// Watch the processes in this cgroup (v2) and below it; may be given more than once
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = path)]
     pub cgroup: Vec<String>,
     /// Run CMD as this user
     #[arg(long, value_name = "NAME", requires = "command")]
@@ -60,6 +60,13 @@ fn comm(name: &str) -> Result<String, String> {
     Err(format!("the kernel keeps {NAME} bytes of a name; such a process is called '{kept}'"))
 }
 
+fn path(path: &str) -> Result<String, String> {
+    if path.is_empty() {
+        return Err("it is empty; all processes are watched without this option".into());
+    }
+    Ok(path.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,7 +76,7 @@ mod tests {
         assert_eq!(comm("exactly-fifteen"), Ok("exactly-fifteen".to_owned()));
         let refused = comm("exactly-fifteen-and-more").unwrap_err();
         assert!(refused.ends_with("called 'exactly-fifteen'"), "{refused}");
-        assert!(comm("").is_err());
+        assert!(comm("").is_err() && path("").is_err() && path("/").is_ok());
     }
 
     #[test]

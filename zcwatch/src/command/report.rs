@@ -80,6 +80,13 @@ fn read_back(args: &cli::Report, file: &Path) -> anyhow::Result<Exit> {
         );
     }
     let header = recorded.header().clone();
+    let then = i64::try_from(header.about.start_unix_ns / 1_000_000_000).unwrap_or_default();
+    if let Ok(then) = jiff::Timestamp::from_second(then) {
+        let then = then.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
+        eprintln!(
+            "zcwatch: {name} was recorded at {then}: process ids and commands are of that time"
+        );
+    }
     show(args, &Outcome::of(header, &mut tracker, recorded.ended_at(), &args.ignore))
 }
 

@@ -27,7 +27,7 @@ const LISTED: usize = 20;
 pub fn report(about: &About, snapshot: &Snapshot, findings: &[Finding], style: Style) -> String {
     let mut out = String::new();
     header(&mut out, about, snapshot, style);
-    verdict(&mut out, snapshot, findings, style);
+    verdict(&mut out, &about.target, snapshot, findings, style);
     sockets(&mut out, snapshot, about.answers(Question::CopyPlace));
     rings(&mut out, snapshot);
     footer(&mut out, snapshot);
@@ -71,7 +71,13 @@ fn whom(target: &Target, snapshot: &Snapshot) -> String {
     format!("{}{follow}", names.join(", "))
 }
 
-fn verdict(out: &mut String, snapshot: &Snapshot, findings: &[Finding], style: Style) {
+fn verdict(
+    out: &mut String,
+    target: &Target,
+    snapshot: &Snapshot,
+    findings: &[Finding],
+    style: Style,
+) {
     for f in findings {
         let healthy = f.id == FindingId::Healthy;
         let sign = style.sign(f.severity, healthy);
@@ -108,7 +114,23 @@ fn verdict(out: &mut String, snapshot: &Snapshot, findings: &[Finding], style: S
                  needed)"
             ),
         };
-        let _ = writeln!(out, "· {line}\n");
+        let _ = writeln!(out, "· {line}");
+        if all.sends == 0 {
+            let _ = writeln!(out, "{}", unseen_because(target, snapshot));
+        }
+        out.push('\n');
+    }
+}
+
+/// What may be the matter where nothing was seen.
+fn unseen_because(target: &Target, snapshot: &Snapshot) -> &'static str {
+    let picked = !target.comm.is_empty() || !target.cgroup.is_empty();
+    if picked && snapshot.processes.is_empty() {
+        "  no process that was asked for sent anything, or was there at all"
+    } else if !target.is_everything() && !target.follow {
+        "  → --follow watches what a process starts, too"
+    } else {
+        "  MSG_ZEROCOPY must be passed with each send, and SO_ZEROCOPY be set on its socket"
     }
 }
 
@@ -162,7 +184,8 @@ fn one_socket(out: &mut String, s: &SocketSnapshot, snapshot: &Snapshot, places:
         (c.failed_other, "failed"),
         (c.ignored, "with the flag ignored"),
         (c.misled, "misled"),
-        (c.before_attach, "completed from before"),
+        (s.unread_before(), "unread from before the watch"),
+        (c.before_attach, "sent before the watch and completed in it"),
         (c.before_return, "completed before their start was seen"),
     ] {
         if n > 0 {

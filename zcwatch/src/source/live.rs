@@ -401,6 +401,9 @@ fn add_holders(counters: &mut Counters, held: &[Held]) {
         let since = |bit: usize| counters.reads[bit].saturating_sub(row.reads[bit]);
         let left = [0, 1].map(|bit: usize| row.unread[bit].saturating_sub(since(bit)));
         counters.unread = (row.truncated == 0).then_some(left);
+        let read_since = counters.before.saturating_sub(row.before);
+        counters.unread_before =
+            (row.truncated == 0).then_some(row.unread_before.saturating_sub(read_since));
         counters.srtt = (row.srtt_us != 0).then_some(u64::from(row.srtt_us) * 1000);
         if row.optmem_max != 0 {
             counters.optmem_max = Some(row.optmem_max);

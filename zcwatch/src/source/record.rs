@@ -161,6 +161,7 @@ pub(super) fn counters(cookie: u64, r: &raw::Socket) -> Counters {
         reads: r.reads,
         merged_into: r.merged_into,
         unread: None,
+        unread_before: None,
         before: r.before,
         notifications_read: r.notifications_read,
         plain: r.plain,

@@ -325,6 +325,13 @@ impl SocketSnapshot {
         self.evidence.iter().filter(|(e, _)| is_shown(e)).map(|(_, g)| g.sends).sum()
     }
 
+    /// Completions of sends from before the window that are still to be read, where the queue was
+    /// looked at.
+    #[must_use]
+    pub fn unread_before(&self) -> u64 {
+        self.counters.as_ref().and_then(|c| c.unread_before).unwrap_or(0)
+    }
+
     /// Nothing happened on it in the window.
     #[must_use]
     pub fn is_idle(&self) -> bool {

@@ -30,7 +30,12 @@ pub const CAUSES: &[Cause] = &[
         remedies: |c, _| {
             let mut all = tap::remedies(c, Some("set PACKET_IGNORE_OUTGOING in it"));
             if c.device().is_some_and(|d| d.loopback) {
-                all.push("What goes over loopback is copied without the listener as well.".into());
+                all.insert(
+                    0,
+                    "What goes over loopback is copied without the listener as well: use plain \
+                     send for local peers."
+                        .into(),
+                );
             }
             all
         },

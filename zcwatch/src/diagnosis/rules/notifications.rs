@@ -41,21 +41,33 @@ pub(super) fn misled(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
 }
 
 pub(super) fn unread_notifications(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
+    let since = |t: Option<u64>, s: &SocketSnapshot| t.map_or(0, |t| s.asked.saturating_sub(t));
+    // What was on the queue when the watch began is as old as the watch, at least.
+    let age = |s: &SocketSnapshot| {
+        let before = (s.unread_before() > 0).then_some(snapshot.start);
+        since(before.or(s.oldest_unread), s)
+    };
     let held = |s: &&SocketSnapshot| {
         let c = &s.counts;
-        if c.unread == 0 || s.closed.is_some() || c.sends < threshold::SENDS {
+        let waiting = c.unread + s.unread_before();
+        if waiting == 0 || s.closed.is_some() || c.sends < threshold::SENDS {
             return false;
         }
-        let since = |t: Option<u64>| t.map_or(0, |t| s.asked.saturating_sub(t));
-        let many = c.unread >= threshold::UNREAD && since(s.oldest_unread) >= threshold::UNREAD_NS;
+        let many = waiting >= threshold::UNREAD && age(s) >= threshold::UNREAD_NS;
         let never =
-            c.notifications_read == 0 && since(s.first_completion) >= threshold::NEVER_READ_NS;
+            c.notifications_read == 0 && since(s.first_completion, s) >= threshold::NEVER_READ_NS;
         many || never
     };
     let sockets: Vec<_> = snapshot.sockets.iter().filter(held).collect();
-    let unread: u64 = sockets.iter().map(|s| s.counts.unread).sum();
-    let Some(worst) = sockets.iter().max_by_key(|s| s.counts.unread) else { return Vec::new() };
-    let age = worst.oldest_unread.map_or(0, |t| worst.asked.saturating_sub(t));
+    let waiting = |s: &SocketSnapshot| s.counts.unread + s.unread_before();
+    let unread: u64 = sockets.iter().map(|s| waiting(s)).sum();
+    let Some(worst) = sockets.iter().max_by_key(|s| waiting(s)) else { return Vec::new() };
+    let before: u64 = sockets.iter().map(|s| s.unread_before()).sum();
+    let older = if before > 0 {
+        format!(" ({before} of them from before the watch)")
+    } else {
+        String::new()
+    };
     let fd = worst.fds.first().map_or_else(String::new, |fd| format!(" on fd {fd}"));
     let never = sockets.iter().all(|s| s.counts.notifications_read == 0);
     vec![Finding {
@@ -64,9 +76,9 @@ pub(super) fn unread_notifications(snapshot: &Snapshot, _: &Context) -> Vec<Find
         severity: Severity::Warning,
         sockets: ids(&sockets),
         sentence: format!(
-            "{} unread{fd} for {}{}",
+            "{} unread{fd} for {}{older}{}",
             count(unread, "completion"),
-            time(age),
+            time(age(worst)),
             if never { ": the error queue is never read" } else { "" }
         ),
         evidence: "the buffers of these sends could be used again; an error queue that is not \

@@ -22,7 +22,17 @@ fn waits_for_each(s: &SocketSnapshot) -> bool {
     let half = |(waited, whole): (u64, u64)| {
         u128::from(waited) * 100 >= u128::from(whole) * u128::from(threshold::WAITED_PERCENT)
     };
-    s.waits.peak == 1 && s.counts.sends >= threshold::SENDS && waited(s).is_some_and(half)
+    s.waits.peak == 1
+        && s.counts.sends >= threshold::SENDS
+        && waited(s).is_some_and(half)
+        && !reads_late(s)
+}
+
+/// Most of the time that a send is not read, its notification is ready: whoever sends now and then,
+/// and reads before the next send, waits for something else.
+fn reads_late(s: &SocketSnapshot) -> bool {
+    let Some(reap) = s.counts.reap.summary() else { return false };
+    reap.p50.saturating_mul(s.counts.sends).saturating_mul(2) > s.waits.waited
 }
 
 pub(super) fn one_in_flight(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {

@@ -90,9 +90,10 @@ fn without_its_listener_loopback_copies_too() {
     assert_eq!(
         f.remedies,
         [
+            "What goes over loopback is copied without the listener as well: use plain send for \
+             local peers.",
             "kill 812",
             "or bind it to another device, or set PACKET_IGNORE_OUTGOING in it",
-            "What goes over loopback is copied without the listener as well.",
         ]
     );
 }

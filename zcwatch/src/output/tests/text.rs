@@ -185,7 +185,7 @@ zcwatch report: sender (pid 10), 6.1 s, Linux 6.18.1, hooks: cgroup, iter, tp_bt
   → Use MSG_ZEROCOPY for large sends only, or gather small ones.
 
   tcp 10.0.0.4:41822 → 10.0.0.9:4444 dev eth0   sender (pid 10)
-    2 001 sends   40 020 000 B   copied 737   reported zero-copy 1 263   release p50 20 µs p99 20 µs   unread 0   1 in flight   3 refused by optmem_max   4 completed from before
+    2 001 sends   40 020 000 B   copied 737   reported zero-copy 1 263   release p50 20 µs p99 20 µs   unread 0   1 in flight   3 refused by optmem_max   4 sent before the watch and completed in it
     tap_tx                       737   handed to a packet socket
   udp 10.0.0.4:41822 dev eth0   sender (pid 10)
     100 sends   140 000 B   copied 1   reported zero-copy 99   release p50 20 µs p99 20 µs   unread 100
@@ -219,7 +219,7 @@ X ENOBUFS from optmem on 3 sends: at most 131 072 B for a socket
   -> Use MSG_ZEROCOPY for large sends only, or gather small ones.
 
   tcp 10.0.0.4:41822 -> 10.0.0.9:4444 dev eth0   sender (pid 10)
-    2 001 sends   40 020 000 B   copied 737   reported zero-copy 1 263   release p50 20 us p99 20 us   unread 0   1 in flight   3 refused by optmem_max   4 completed from before
+    2 001 sends   40 020 000 B   copied 737   reported zero-copy 1 263   release p50 20 us p99 20 us   unread 0   1 in flight   3 refused by optmem_max   4 sent before the watch and completed in it
     tap_tx                       737   handed to a packet socket
   udp 10.0.0.4:41822 dev eth0   sender (pid 10)
     100 sends   140 000 B   copied 1   reported zero-copy 99   release p50 20 us p99 20 us   unread 100

@@ -50,7 +50,7 @@ pub(super) fn story(
     match (story.read, story.reap()) {
         (Some(_), Some(reap)) => text.push_str(&format!(", read after {}", time(reap))),
         (Some(_), None) => text.push_str(", read"),
-        (None, _) => text.push_str(&format!(", unread{lost}")),
+        (None, _) => text.push_str(&format!(", not read yet{lost}")),
     }
     text
 }

@@ -170,6 +170,7 @@ pub fn every(n: u64, text: &str, known: bool) -> Vec<Event> {
             reads: [n, 2],
             merged_into: [n, 3],
             unread: known.then_some([n, 4]),
+            unread_before: known.then_some(n),
             before: n,
             notifications_read: n,
             plain: n,

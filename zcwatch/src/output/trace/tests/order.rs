@@ -36,7 +36,7 @@ fn one_that_nobody_can_read_any_more_is_told_at_once() {
     watch.tell(90, What::Closed { socket: TCP });
     let lines = texts(watch.0.lines(Some(at(90) + LATE)));
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].ends_with("unread"), "{lines:?}");
+    assert!(lines[0].ends_with("not read yet"), "{lines:?}");
     let lines = texts(watch.0.last_lines());
     assert!(lines[0].ends_with("closed"), "after it: {lines:?}");
 }

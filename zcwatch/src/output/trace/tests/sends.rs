@@ -80,7 +80,10 @@ fn where_packets_cannot_be_followed_no_cause_is_told() {
         teller.take(&Event { ts: at(us), what });
     }
     let text = teller.last_lines().pop().unwrap().text;
-    assert!(text.ends_with("send #0 16384 B → copied 40 µs after it returned, unread"), "{text}");
+    assert!(
+        text.ends_with("send #0 16384 B → copied 40 µs after it returned, not read yet"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -98,7 +101,7 @@ fn how_exact_its_time_is() {
     watch.tell(10, What::Started(range(TCP, 0, Way::default(), false)));
     watch.tell(20, What::Send(sent(TCP, 0)));
     let line = watch.said().remove(0);
-    assert!(line.ends_with("reported zero-copy before its start was seen, unread"), "{line}");
+    assert!(line.ends_with("reported zero-copy before its start was seen, not read yet"), "{line}");
     let mut watch = Watch::new(plain());
     watch.tell(20, What::Send(sent(TCP, 0)));
     watch.tell(30, What::Read(range(TCP, 0, Way::default(), false)));
@@ -119,7 +122,7 @@ fn one_that_nobody_read_and_one_in_flight() {
         [
             format!(
                 "    0.000020  {TCP_LINE}send #0 16384 B → reported zero-copy 40 µs after it \
-                 returned, unread"
+                 returned, not read yet"
             ),
             format!("    0.000030  {TCP_LINE}send #1 16384 B → in flight"),
             format!(
@@ -138,7 +141,7 @@ fn where_events_were_lost_nothing_is_certain_to_be_missing() {
     watch.tell(60, What::Started(range(TCP, 0, Way::default(), false)));
     watch.tell(70, What::Losses(Losses { events: 1, ..Losses::default() }));
     let said = watch.said();
-    assert!(said[0].ends_with("40 µs after it returned, unread (or lost)"), "{said:?}");
+    assert!(said[0].ends_with("40 µs after it returned, not read yet (or lost)"), "{said:?}");
     assert!(said[1].ends_with("send #1 16384 B → in flight (or lost)"), "{said:?}");
 }
 
@@ -221,7 +224,9 @@ fn only_slow_ones_where_that_is_asked() {
     let teller = &mut watch.0;
     let lines = teller.last_lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].text.contains("send #1 16384 B → reported zero-copy after 40 µs, unread"));
+    assert!(
+        lines[0].text.contains("send #1 16384 B → reported zero-copy after 40 µs, not read yet")
+    );
     assert_eq!(teller.left_out(), 3, "a fast one, one in flight, one that failed");
 }
 
