@@ -15,7 +15,7 @@ use nix::{
     sched::{CpuSet, sched_setaffinity},
     sys::{
         prctl::set_pdeathsig,
-        signal::{Signal, kill},
+        signal::{SigHandler, Signal, kill, signal},
     },
     unistd::{Pid, getpid, getppid},
 };
@@ -57,6 +57,8 @@ impl Child {
                 if getppid() != parent {
                     return Err(Errno::ESRCH.into());
                 }
+                // Who starts us in the background may have it ignored, and that is inherited.
+                signal(Signal::SIGINT, SigHandler::SigDfl)?;
                 if let Some(set) = &set {
                     sched_setaffinity(Pid::from_raw(0), set)?;
                 }
