@@ -283,8 +283,8 @@ shared! {
         pub hops: [Hop; MAX_HOPS],
         /// Bits of [`mark`].
         pub marks: u32,
-        /// Times a packet of it was looked at.
-        pub looks: u32,
+        /// Unused.
+        pub pad: u32,
     }
 }
 

@@ -44,8 +44,12 @@ impl<T: Copy + PartialEq> Word<T> {
 }
 
 impl Word<u32> {
+    /// Sets bits. Where they are set already, as most are, that costs one load.
     #[inline(always)]
     pub fn set(self, bits: u32) {
+        if self.load() & bits == bits {
+            return;
+        }
         // SAFETY: as promised to `word`.
         unsafe { atomic_or::<u32, u32, { Relaxed }>(self.0, bits) };
     }

@@ -7,7 +7,7 @@
 //! was read less those pieces, cover every id once, each with its true bit.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use zcwatch_common::{Completed, Path, RECENT, Socket, kind, stat, state};
+use zcwatch_common::{Completed, Hop, MAX_HOPS, Path, RECENT, Socket, kind, stat, state};
 
 use crate::{
     atomic::{add, word},
@@ -109,7 +109,7 @@ pub fn notified(ctx: BtfTracePointContext) -> i32 {
         (*entry).last_head = mark;
         let seen = clip(entry, n.lo, n.hi);
         if seen.ids > 0 {
-            write(kind::STARTED, cookie, &seen, n.copied, 0, trail(cookie, n.lo, false));
+            write(kind::STARTED, cookie, &seen, n.copied, 0, way_of(cookie, n.lo));
         }
     }
     0
@@ -135,24 +135,28 @@ pub fn consumed(ctx: BtfTracePointContext) -> i32 {
         let read = reads(0, location) || reads(1, location);
 
         let seen = clip(entry, n.lo, n.hi);
-        let way = trail(cookie, n.lo, true);
+        let way = way_of(cookie, n.lo);
         if read && seen.below > 0 {
             // What was read repeats the pieces in it; so only this is counted.
             add(&raw mut (*entry).before, seen.below);
         }
-        if seen.ids == 0 {
-            return 0;
+        if seen.ids > 0 {
+            let which = n.copied as usize & 1;
+            if read {
+                add(&raw mut (*entry).notifications_read, 1);
+                add(&raw mut (*entry).reads[which], seen.ids);
+                pair_read(entry, &seen, which);
+            } else {
+                add(&raw mut (*entry).pieces[which], seen.ids);
+                pair_piece(entry, sk, &seen);
+            }
+            let kind = if read { kind::READ } else { kind::PIECE };
+            write(kind, cookie, &seen, n.copied, location, way);
         }
-        let which = n.copied as usize & 1;
-        if read {
-            add(&raw mut (*entry).notifications_read, 1);
-            add(&raw mut (*entry).reads[which], seen.ids);
-            pair_read(entry, &seen, which);
-        } else {
-            add(&raw mut (*entry).pieces[which], seen.ids);
-            pair_piece(entry, sk, &seen);
+        if !way.is_null() {
+            // It will not be asked for again.
+            (*way).key = 0;
         }
-        write(if read { kind::READ } else { kind::PIECE }, cookie, &seen, n.copied, location, way);
     }
     0
 }
@@ -165,17 +169,37 @@ fn reads(family: u32, location: u64) -> bool {
 }
 
 #[inline(always)]
-fn write(kind: u32, cookie: u64, n: &Clipped, copied: bool, location: u64, path: Path) {
-    emit(Completed {
-        head: header(kind, cookie),
-        lo: n.lo,
-        hi: n.hi,
-        copied: copied as u32,
-        pad: 0,
-        location,
-        path,
-    });
+fn write(kind: u32, cookie: u64, n: &Clipped, copied: bool, location: u64, way: *const Trail) {
+    let Some(mut room) = room::<Completed>() else { return };
+    let to = room.as_mut_ptr();
+    // SAFETY: room for the record; the way is a live map value, and its uarg has no packets any more
+    // that would change it.
+    unsafe {
+        (&raw mut (*to).head).write(header(kind, cookie));
+        (*to).lo = n.lo;
+        (*to).hi = n.hi;
+        (*to).copied = copied as u32;
+        (*to).pad = 0;
+        (*to).location = location;
+        (*to).path = if way.is_null() { UNSEEN } else { (*way).path };
+    }
+    submit(room);
 }
+
+/// The way of the uarg that has this first id, or null: an absent pointer in an Option is a register
+/// that nothing was written to, which the verifier does not let pass from hand to hand.
+#[inline(always)]
+fn way_of(cookie: u64, id: u32) -> *mut Trail {
+    path_of(cookie, id).unwrap_or(core::ptr::null_mut())
+}
+
+/// No packet was seen.
+const UNSEEN: Path = Path {
+    first_ns: 0,
+    hops: [Hop { device: 0, intact: 0, copied: 0 }; MAX_HOPS],
+    marks: 0,
+    pad: 0,
+};
 
 /// The notification at the tail of the error queue.
 ///
@@ -204,27 +228,6 @@ unsafe fn tail(sk: Ptr) -> Option<Notification> {
         }
         // The range may have grown meanwhile; what it grew by is told as a piece.
         Some(first)
-    }
-}
-
-/// The way of the uarg that has this first id; `last`: it will not be asked for again.
-#[inline(always)]
-fn trail(cookie: u64, id: u32, last: bool) -> Path {
-    if let Some(t) = path_of(cookie, id) {
-        // SAFETY: a live map value; the uarg has no packets any more that would change it.
-        unsafe {
-            let path = (*t).path;
-            if last {
-                (*t).key = 0;
-            }
-            return path;
-        }
-    }
-    Path {
-        first_ns: 0,
-        hops: [zcwatch_common::Hop { device: 0, intact: 0, copied: 0 }; 4],
-        marks: 0,
-        looks: 0,
     }
 }
 

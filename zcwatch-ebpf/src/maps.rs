@@ -4,13 +4,13 @@ use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, BPF_RB_NO_WAKEUP},
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
 };
 use zcwatch_common::{Device, Header, Plain, RingKey, Socket, phase, stat};
 
 use crate::{
-    atomic::add,
-    slots::{Bucket, Slot, claim, find, spread},
+    atomic::{add, word},
+    slots::{Bucket, Slot, claim, find, slot, spread},
 };
 
 /// Processes that are watched (tgid in the initial namespace).
@@ -124,7 +124,10 @@ pub struct Trail {
     /// one.
     pub last_device: u64,
     pub id: u32,
-    pub last_known: u32,
+    pub last_index: u16,
+    pub last_xdp: u8,
+    /// Something that had its home here is elsewhere; stays when the slot is given back.
+    pub spilled: u8,
     pub path: zcwatch_common::Path,
 }
 
@@ -149,28 +152,53 @@ fn way_key(cookie: u64, id: u32) -> u64 {
     (cookie.wrapping_mul(0xd6e8_feb8_6659_fd93) ^ id as u64) | 1 << 63
 }
 
-/// A socket's ways go round in a part of the table that stays in the cache: room for 2 048, more
-/// than are in flight on one socket.
+/// The place that a socket's uarg has first claim to: the last 64 go round in four kilobytes, which
+/// stay in the cache. Returns its bucket and the way in it.
 #[inline(always)]
-fn way_bucket(cookie: u64, id: u32) -> u32 {
-    spread(cookie).wrapping_add(id & 511)
+fn home(cookie: u64, id: u32) -> (u32, u32) {
+    (spread(cookie).wrapping_add(id / 4 & 15), id)
+}
+
+/// The bucket for a uarg whose home is taken: with 2 048 slots a socket, more than are in flight on
+/// one.
+#[inline(always)]
+fn elsewhere(cookie: u64, id: u32) -> u32 {
+    spread(cookie).wrapping_add(16 + (id & 511))
 }
 
 /// The way of a socket's uarg with this first id.
 #[inline(always)]
 pub fn path_of(cookie: u64, id: u32) -> Option<*mut Trail> {
-    let (at, key) = (way_bucket(cookie, id), way_key(cookie, id));
-    let trail = find::<_, PATH_BUCKETS>(&PATHS, at, key)?;
-    // SAFETY: a live map value.
-    let same = unsafe { (*trail).cookie == cookie && (*trail).id == id };
-    same.then_some(trail)
+    let key = way_key(cookie, id);
+    let (at, way) = home(cookie, id);
+    let mut trail = slot::<_, PATH_BUCKETS>(&PATHS, at, way)?;
+    // SAFETY: live map values.
+    unsafe {
+        if word(&raw mut (*trail).key).load() != key {
+            if (*trail).spilled == 0 {
+                return None;
+            }
+            trail = find::<_, PATH_BUCKETS>(&PATHS, elsewhere(cookie, id), key)?;
+        }
+        ((*trail).cookie == cookie && (*trail).id == id).then_some(trail)
+    }
 }
 
 /// A place for the way of a uarg that has none.
 #[inline(always)]
 pub fn new_path(cookie: u64, id: u32) -> Option<*mut Trail> {
-    let (at, key) = (way_bucket(cookie, id), way_key(cookie, id));
-    taken(claim::<_, PATH_BUCKETS>(&PATHS, at, key), stat::PATHS_FULL)
+    let key = way_key(cookie, id);
+    let (at, way) = home(cookie, id);
+    let trail = slot::<_, PATH_BUCKETS>(&PATHS, at, way)?;
+    // SAFETY: a live map value.
+    unsafe {
+        if word(&raw mut (*trail).key).replace(0, key) {
+            return Some(trail);
+        }
+        // From now on what is not at home is looked for elsewhere.
+        (*trail).spilled = 1;
+    }
+    taken(claim::<_, PATH_BUCKETS>(&PATHS, elsewhere(cookie, id), key), stat::PATHS_FULL)
 }
 
 /// Counts what a claim cost: nothing, what another one had there, or what was to be put there.
@@ -232,11 +260,24 @@ fn at(phase: u32) -> bool {
 /// Writes one record, or counts it as lost.
 #[inline(always)]
 pub fn emit<T: 'static>(record: T) {
-    match EVENTS.reserve::<T>(0) {
-        Some(mut entry) => {
-            entry.write(record);
-            entry.submit(BPF_RB_NO_WAKEUP as u64);
-        }
-        None => count(stat::EVENTS_LOST),
+    if let Some(mut room) = room::<T>() {
+        room.write(record);
+        submit(room);
     }
+}
+
+/// Room for a record where userspace will read it, or one more that is lost. For what comes with
+/// every send: filled field by field, it is not written to the stack first.
+#[inline(always)]
+pub fn room<T: 'static>() -> Option<RingBufEntry<T>> {
+    let room = EVENTS.reserve::<T>(0);
+    if room.is_none() {
+        count(stat::EVENTS_LOST);
+    }
+    room
+}
+
+#[inline(always)]
+pub fn submit<T>(room: RingBufEntry<T>) {
+    room.submit(BPF_RB_NO_WAKEUP as u64);
 }

@@ -20,6 +20,7 @@ use crate::{
 
 const ZEROCOPY_ENABLE: u8 = 1;
 const NETIF_F_SG: u64 = 1;
+const IFF_LOOPBACK: u32 = 8;
 const IPPROTO_UDP: u16 = 17;
 const IPPROTO_FRAGMENT: u8 = 44;
 /// `SOF_TIMESTAMPING_OPT_TSONLY` and `SOF_TIMESTAMPING_TX_ACK`, all versions.
@@ -38,12 +39,14 @@ pub fn path_queue(ctx: BtfTracePointContext) -> i32 {
     unsafe { outbound(skb, stage::QUEUE) }
 }
 
-/// `net_dev_start_xmit(skb, dev)`, after `dev_queue_xmit_nit` and `validate_xmit_skb`.
+/// `net_dev_start_xmit(skb, dev)`, after `dev_queue_xmit_nit` and `validate_xmit_skb`. What loopback
+/// transmits it receives as it is, so there one look is enough: [`path_receive`]'s.
 #[btf_tracepoint(function = "net_dev_start_xmit")]
 pub fn path_xmit(ctx: BtfTracePointContext) -> i32 {
     let skb: Ptr = ctx.arg(0);
-    // SAFETY: the tracepoint's own skb.
-    unsafe { outbound(skb, stage::XMIT) }
+    let dev: Ptr = ctx.arg(1);
+    // SAFETY: the tracepoint's own skb and device.
+    unsafe { if loopback(dev) { 0 } else { outbound(skb, stage::XMIT) } }
 }
 
 /// `netif_receive_skb(skb)`, at the top of `__netif_receive_skb_core`. The sender's socket is
@@ -59,6 +62,14 @@ pub fn path_receive(ctx: BtfTracePointContext) -> i32 {
         look(skb, core::ptr::null(), stage::RECEIVE);
     }
     0
+}
+
+/// # Safety
+/// `dev` is a struct net_device.
+#[inline(always)]
+unsafe fn loopback(dev: Ptr) -> bool {
+    // SAFETY: as promised by the caller.
+    unsafe { field::<u32>(dev, &DEV_FLAGS) & IFF_LOOPBACK != 0 }
 }
 
 /// # Safety
@@ -163,15 +174,10 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
             },
         };
         let dev = field::<Ptr>(skb, &SKB_DEV);
-        let known = if (*trail).last_device == dev as u64 {
-            (*trail).last_known
-        } else {
-            let known = device(dev);
-            (*trail).last_known = known;
-            (*trail).last_device = dev as u64;
-            known
-        };
-        let device = known & INDEX;
+        if (*trail).last_device != dev as u64 {
+            last(trail, dev, device(dev));
+        }
+        let device = (*trail).last_index as u32;
         if device == 0 {
             return;
         }
@@ -195,7 +201,12 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
                 }
             }
         }
-        note(trail, device, stage | signs, intact);
+        let stages = if stage == stage::RECEIVE && loopback(dev) {
+            stage::XMIT | stage::RECEIVE
+        } else {
+            stage
+        };
+        note(trail, device, stages | signs, intact);
 
         let mut marks = 0;
         if stage == stage::QUEUE
@@ -205,7 +216,7 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
             marks |= mark::GSO_WITHOUT_SG;
         }
         if stage == stage::XMIT
-            && known & PEER_XDP != 0
+            && (*trail).last_xdp != 0
             && shared.get::<u8>(&SHINFO_NR_FRAGS, 0) != 0
         {
             marks |= mark::VETH_PEER_XDP;
@@ -309,16 +320,29 @@ unsafe fn begin(
         let now = bpf_ktime_get_ns();
         let (dev, known) = first_device(entry, skb, now);
         (*place).cookie = cookie;
-        (*place).last_device = dev as u64;
         (*place).id = id;
-        (*place).last_known = known;
+        last(place, dev, known);
         (*place).path = Path {
             first_ns: now,
             hops: [Hop { device: 0, intact: 0, copied: 0 }; MAX_HOPS],
             marks,
-            looks: 0,
+            pad: 0,
         };
         Some(place)
+    }
+}
+
+/// Keeps what [`device`] said of the device looked at last.
+///
+/// # Safety
+/// `trail` is a live map value.
+#[inline(always)]
+unsafe fn last(trail: *mut Trail, dev: Ptr, known: u32) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        (*trail).last_device = dev as u64;
+        (*trail).last_index = (known & INDEX) as u16;
+        (*trail).last_xdp = (known & PEER_XDP != 0) as u8;
     }
 }
 

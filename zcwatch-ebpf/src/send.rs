@@ -238,19 +238,23 @@ unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
 
 #[inline(always)]
 fn emit_send(kind: u32, sk: Ptr, id: u32, notes: u32, seen: &Return) {
-    emit(Send {
-        head: header(kind, cookie_of(sk)),
-        entry_ns: match seen.call {
+    let Some(mut room) = room::<Send>() else { return };
+    let to = room.as_mut_ptr();
+    // SAFETY: room for the record.
+    unsafe {
+        (&raw mut (*to).head).write(header(kind, cookie_of(sk)));
+        (*to).entry_ns = match seen.call {
             Some(open) => open.entry_ns,
             None => 0,
-        },
-        id,
-        ret: seen.ret,
-        tid: seen.tid,
-        fd: seen.fd,
-        flags: seen.flags,
-        notes,
-    });
+        };
+        (*to).id = id;
+        (*to).ret = seen.ret;
+        (*to).tid = seen.tid;
+        (*to).fd = seen.fd;
+        (*to).flags = seen.flags;
+        (*to).notes = notes;
+    }
+    submit(room);
 }
 
 /// Counts a send that took no id, by the limit that was reached: inferred from what is left of

@@ -36,6 +36,18 @@ fn bucket<T, const N: u32>(array: &'static Array<Bucket<T>>, at: u32) -> Option<
     array.get_ptr_mut(at & (N - 1)).map(|b| b.cast::<T>())
 }
 
+/// One slot of the bucket `at`, whatever is in it.
+#[inline(always)]
+pub fn slot<T, const N: u32>(
+    array: &'static Array<Bucket<T>>,
+    at: u32,
+    way: u32,
+) -> Option<*mut T> {
+    let first = bucket::<T, N>(array, at)?;
+    // SAFETY: one of the bucket's slots.
+    Some(unsafe { first.add(way as usize & (WAYS - 1)) })
+}
+
 /// The slot of a key in the bucket `at`, if it has one.
 #[inline(always)]
 pub fn find<T: Slot, const N: u32>(
@@ -56,8 +68,8 @@ pub fn find<T: Slot, const N: u32>(
     None
 }
 
-/// A slot in the bucket `at` for a key that has none, and whether something was lost by taking it. `None`: others took
-/// what we would have, again and again.
+/// A slot in the bucket `at` for a key that has none, and whether something was lost by taking it.
+/// `None`: others took what we would have, again and again.
 #[inline(always)]
 pub fn claim<T: Slot, const N: u32>(
     array: &'static Array<Bucket<T>>,
