@@ -34,7 +34,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Take TCP connections, and throw away what they bring.
-    Sink,
+    Sink {
+        /// Never sleep: then no sender ever has to wake it. It gives way to everything else.
+        #[arg(long)]
+        poll: bool,
+    },
     /// Send by MSG_ZEROCOPY over one TCP connection, as fast as it goes; a line asks for counts.
     Zerocopy {
         /// Where to.
@@ -64,8 +68,8 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Sink => {
-            say(&json!({ "pid": process::id(), "address": sink::start()? }))?;
+        Command::Sink { poll } => {
+            say(&json!({ "pid": process::id(), "address": sink::start(poll)? }))?;
             each_line(|| Ok(()))
         }
         Command::Zerocopy { to, options } => {

@@ -13,8 +13,10 @@ use super::{
 /// What is sent.
 #[derive(Clone, Copy, Debug)]
 pub enum Work {
-    /// MSG_ZEROCOPY sends of so many bytes.
+    /// MSG_ZEROCOPY sends of so many bytes to a receiver that polls.
     Zerocopy(usize),
+    /// The same to a receiver that sleeps when it has read everything.
+    ZerocopyWaking(usize),
     /// Small requests to another process, and its responses, without zerocopy.
     Plain,
     /// The same between two sockets of one thread, which never waits.
@@ -68,20 +70,23 @@ impl Load {
         let mut command = Command::new(program);
         let (mut sink, mut cpu) = (None, cpus.sender);
         let (load, receiver) = match work {
-            Work::Zerocopy(_) | Work::Idle => ("zerocopy", Some("sink")),
-            Work::Plain => ("plain", Some("echo")),
+            Work::Zerocopy(_) => ("zerocopy", Some(&["sink", "--poll"][..])),
+            Work::ZerocopyWaking(_) | Work::Idle => ("zerocopy", Some(&["sink"][..])),
+            Work::Plain => ("plain", Some(&["echo"][..])),
             Work::PlainAlone => ("plain", None),
         };
         command.arg(load);
         if let Some(receiver) = receiver {
             let process =
-                Child::start("the receiver", Command::new(program).arg(receiver), cpus.receiver)?;
+                Child::start("the receiver", Command::new(program).args(receiver), cpus.receiver)?;
             let Listening { address } = answer(&process)?;
             command.args(["--to", &address]);
             sink = Some(process);
         }
         match work {
-            Work::Zerocopy(size) => _ = command.args(["--size", &size.to_string()]),
+            Work::Zerocopy(size) | Work::ZerocopyWaking(size) => {
+                _ = command.args(["--size", &size.to_string()])
+            }
             Work::Plain | Work::PlainAlone => {}
             Work::Idle => {
                 command.args(["--size", "16384", "--in-flight", "1", "--pause-ms", "100"]);

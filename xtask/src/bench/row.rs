@@ -21,6 +21,10 @@ pub enum Row {
     #[value(name = "sender-1400")]
     #[serde(rename = "sender-1400")]
     Sender1400,
+    /// 16 KB to a receiver that sleeps when it has read everything, and is woken by the sender
+    #[value(name = "sender-16k-wakes")]
+    #[serde(rename = "sender-16k-wakes")]
+    Sender16KWakes,
     /// Requests and responses of 200 B between two processes without zerocopy, while another is
     /// watched
     Bystander,
@@ -44,6 +48,7 @@ impl Row {
             Self::Sender64K => Work::Zerocopy(64 << 10),
             Self::Sender16K | Self::Unmatched16K => Work::Zerocopy(16 << 10),
             Self::Sender1400 => Work::Zerocopy(1400),
+            Self::Sender16KWakes => Work::ZerocopyWaking(16 << 10),
             Self::Bystander => Work::Plain,
             Self::BystanderAlone => Work::PlainAlone,
         }
@@ -51,7 +56,7 @@ impl Row {
 
     /// Whether its own process is the one that is watched.
     pub fn is_watched(self) -> bool {
-        matches!(self, Self::Sender64K | Self::Sender16K | Self::Sender1400)
+        matches!(self, Self::Sender64K | Self::Sender16K | Self::Sender1400 | Self::Sender16KWakes)
     }
 
     /// The ratio of watched to unwatched throughput that zcwatch aims at.
@@ -61,7 +66,7 @@ impl Row {
             Self::Sender16K => Some(0.95),
             Self::Sender1400 => Some(0.90),
             Self::Bystander => Some(0.99),
-            Self::BystanderAlone | Self::Unmatched16K => None,
+            Self::Sender16KWakes | Self::BystanderAlone | Self::Unmatched16K => None,
         }
     }
 
