@@ -5,6 +5,9 @@ pub mod confine;
 pub mod cpu;
 pub mod expect;
 pub mod kernel;
+pub mod modules;
+#[path = "guest/protocol.rs"]
+pub mod protocol;
 pub mod puppet;
 pub mod report;
 pub mod scenario;

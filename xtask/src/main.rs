@@ -2,13 +2,17 @@
 //!
 //! - `ebpf build` and `ebpf check` make and verify the committed eBPF objects.
 //! - `test` runs every test, those that need root included.
+//! - `vm` runs scenarios in guests with other kernels.
 //! - `bench` measures what watching costs.
 
 mod bench;
+mod cache;
 mod ebpf;
+mod fetch;
 mod process;
 mod test;
 mod tree;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -31,8 +35,14 @@ enum Task {
         #[command(subcommand)]
         task: EbpfTask,
     },
-    /// Run every test of the workspace (as root)
-    Test,
+    /// Run every test of the workspace (as root), and the scenarios in guests
+    Test {
+        /// Leave out the guests
+        #[arg(long)]
+        no_guests: bool,
+    },
+    /// Run scenarios in guests with Debian's kernels, under QEMU
+    Vm(vm::Arguments),
     /// Measure zcwatch
     Bench {
         #[command(subcommand)]
@@ -64,7 +74,8 @@ fn run(cli: &Cli) -> Result<()> {
     match &cli.task {
         Task::Ebpf { task: EbpfTask::Build } => ebpf::build(&tree),
         Task::Ebpf { task: EbpfTask::Check } => ebpf::check(&tree),
-        Task::Test => test::run(&tree),
+        Task::Test { no_guests } => test::run(&tree, !no_guests),
+        Task::Vm(arguments) => vm::run(&tree, arguments),
         Task::Bench { task } => bench::run(&tree, task),
     }
 }

@@ -9,14 +9,14 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{process, tree::Tree};
+use crate::{process, tree::Tree, vm};
 
-/// Builds the programs that the tests start, then runs every test of the workspace; all of them
-/// run even if some fail.
+/// Builds the programs that the tests start, then runs every test of the workspace, and with
+/// `guests` the scenarios in guests; all of them run even if some fail.
 ///
 /// # Errors
 /// When not root, when something does not compile, or when a test fails.
-pub fn run(tree: &Tree) -> Result<()> {
+pub fn run(tree: &Tree, guests: bool) -> Result<()> {
     ensure!(
         effective_uid()? == 0,
         "the tests attach probes and make network namespaces, which only root may: run \
@@ -26,11 +26,14 @@ pub fn run(tree: &Tree) -> Result<()> {
     let programs = ["--locked", "--package", "zcwatch", "--package", "zcwatch-tests", "--bins"];
     process::run(cargo(tree).arg("build").args(programs))?;
 
-    let outcomes = [
+    let mut outcomes = vec![
         suite(tree, "unit tests", &["--workspace", "--exclude", "zcwatch-tests"]),
         // The labs share one machine: at the same time they would disturb each other.
         suite(tree, "lab tests", &["--package", "zcwatch-tests", "--", "--test-threads=1"]),
     ];
+    if guests {
+        outcomes.push(timed("guests", || vm::run(tree, &vm::Arguments::of_test())));
+    }
     let summary = outcomes.iter().map(Outcome::to_string).collect::<Vec<_>>().join(", ");
     if outcomes.iter().any(|outcome| outcome.error.is_some()) {
         bail!("not every test passed ({summary}): see the failures above");
@@ -39,7 +42,7 @@ pub fn run(tree: &Tree) -> Result<()> {
     Ok(())
 }
 
-/// How one run of `cargo test` went.
+/// How one suite went.
 struct Outcome {
     name: &'static str,
     took: Duration,
@@ -54,9 +57,17 @@ impl fmt::Display for Outcome {
 }
 
 fn suite(tree: &Tree, name: &'static str, args: &[&str]) -> Outcome {
+    timed(name, || {
+        process::run(cargo(tree).args(["test", "--locked", "--no-fail-fast"]).args(args))
+    })
+}
+
+fn timed(name: &'static str, run: impl FnOnce() -> Result<()>) -> Outcome {
     let start = Instant::now();
-    let mut test = cargo(tree);
-    let error = process::run(test.args(["test", "--locked", "--no-fail-fast"]).args(args)).err();
+    let error = run().err();
+    if let Some(error) = &error {
+        eprintln!("{name}: {error:#}");
+    }
     Outcome { name, took: start.elapsed(), error }
 }
 

@@ -64,4 +64,14 @@ impl Tree {
     pub fn ebpf_target(&self) -> PathBuf {
         self.target.join("ebpf")
     }
+
+    /// The build folder of what runs in guests.
+    pub fn guest_target(&self) -> PathBuf {
+        self.target.join("guest")
+    }
+
+    /// The folder of the guests themselves: their initramfs and their logs.
+    pub fn guests(&self) -> PathBuf {
+        self.target.join("guests")
+    }
 }

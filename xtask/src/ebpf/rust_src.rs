@@ -5,10 +5,7 @@
 //! compiled on Linux have the MD5s in the `libcore.rmeta` that comes with rustc.
 
 use std::{
-    env,
-    ffi::OsString,
     fs,
-    io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -16,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::toolchain::Toolchain;
-use crate::process;
+use crate::{cache, fetch, process};
 
 const POOL: &str = "http://deb.debian.org/debian/pool/main/r/rustc";
 
@@ -45,7 +42,7 @@ pub fn find(toolchain: &Toolchain) -> Result<PathBuf> {
         return Ok(component);
     }
     let release = toolchain.versions().release();
-    let cache = cache_folder(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME"))
+    let cache = cache::folder()
         .with_context(|| format!("the source of core is not installed: {INSTALL}"))?;
     let cached = cache.join(format!("rust-src-{release}"));
     let library = cached.join("library");
@@ -55,7 +52,7 @@ pub fn find(toolchain: &Toolchain) -> Result<PathBuf> {
     let package = package_for(release).with_context(|| {
         format!("the source of core for rustc {release} is not installed: {INSTALL}")
     })?;
-    fetch(package, &cached).with_context(|| {
+    install(package, &cached).with_context(|| {
         format!("the source of core is not installed ({INSTALL}) and could not be fetched")
     })?;
     Ok(library)
@@ -63,16 +60,6 @@ pub fn find(toolchain: &Toolchain) -> Result<PathBuf> {
 
 fn is_library(folder: &Path) -> bool {
     folder.join("Cargo.lock").is_file() && folder.join("core/src/lib.rs").is_file()
-}
-
-/// zcwatch's folder in the user's cache, as the XDG base directory specification has it: an empty
-/// or relative variable counts as none.
-fn cache_folder(xdg_cache_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    let base = xdg_cache_home
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| home.map(|home| Path::new(&home).join(".cache")))?;
-    Some(base.join("zcwatch"))
 }
 
 fn package_for(release: &str) -> Option<&'static Package> {
@@ -83,7 +70,7 @@ fn package_for(release: &str) -> Option<&'static Package> {
 ///
 /// All work is done in a folder beside it that is renamed at the end, so that `cached` is never
 /// half there.
-fn fetch(package: &Package, cached: &Path) -> Result<()> {
+fn install(package: &Package, cached: &Path) -> Result<()> {
     let work = cached.with_added_extension(format!("{}.new", std::process::id()));
     fs::create_dir_all(&work).with_context(|| format!("{} cannot be created", work.display()))?;
     let fetched = fetch_into(package, &work).and_then(|source| {
@@ -101,11 +88,9 @@ fn fetch_into(package: &Package, work: &Path) -> Result<PathBuf> {
     let url = format!("{POOL}/{}", package.file);
     let deb = work.join("rust-src.deb");
     eprintln!("fetching the source of core: {url}");
-    let mut curl = Command::new("curl");
-    curl.args(["--fail", "--silent", "--show-error", "--location", "--retry", "3", "--output"]);
-    process::run(curl.arg(&deb).arg(&url))?;
+    fetch::download(&url, &deb)?;
     ensure!(
-        has_sha256(&deb, package.sha256)?,
+        fetch::has_sha256(&deb, package.sha256)?,
         "{url} is not the file that was tried: its SHA-256 is not {}",
         package.sha256
     );
@@ -128,18 +113,6 @@ fn fetch_into(package: &Package, work: &Path) -> Result<PathBuf> {
     Ok(source)
 }
 
-fn has_sha256(file: &Path, sha256: &str) -> Result<bool> {
-    let mut child = Command::new("sha256sum")
-        .args(["--check", "--status"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .context("sha256sum cannot be started")?;
-    if let Some(mut list) = child.stdin.take() {
-        writeln!(list, "{sha256}  {}", file.display()).context("sha256sum reads no list")?;
-    }
-    Ok(child.wait().context("sha256sum is lost")?.success())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,29 +128,5 @@ mod tests {
         for release in ["1.95", "1.95.1", "1.95.0-nightly", ""] {
             assert!(package_for(release).is_none(), "{release}");
         }
-    }
-
-    #[test]
-    fn the_cache_is_where_xdg_says() {
-        let folder = |xdg: Option<&str>, home: Option<&str>| {
-            cache_folder(xdg.map(Into::into), home.map(Into::into))
-        };
-        assert_eq!(folder(Some("/x"), Some("/h")), Some("/x/zcwatch".into()));
-        for none in [None, Some(""), Some("relative")] {
-            assert_eq!(folder(none, Some("/h")), Some("/h/.cache/zcwatch".into()));
-        }
-        assert_eq!(folder(None, None), None);
-    }
-
-    #[test]
-    fn a_changed_file_is_noticed() {
-        let file = env::temp_dir().join(format!("xtask-sha256-{}", std::process::id()));
-        // SHA-256 of "abc", FIPS 180-2 appendix B.1.
-        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        fs::write(&file, "abc").unwrap();
-        assert!(has_sha256(&file, abc).unwrap());
-        fs::write(&file, "abd").unwrap();
-        assert!(!has_sha256(&file, abc).unwrap());
-        fs::remove_file(&file).unwrap();
     }
 }

@@ -1,0 +1,27 @@
+//! The file systems that zcwatch and its tests expect.
+
+use anyhow::{Context, Error};
+use nix::mount::{MsFlags, mount};
+
+/// A type and where it goes, those below others after them.
+const ALL: [(&str, &str); 9] = [
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("devtmpfs", "/dev"),
+    ("tmpfs", "/tmp"),
+    ("tmpfs", "/run"),
+    ("cgroup2", "/sys/fs/cgroup"),
+    ("bpf", "/sys/fs/bpf"),
+    ("tracefs", "/sys/kernel/tracing"),
+    ("debugfs", "/sys/kernel/debug"),
+];
+
+/// Mounts them all, and returns what went wrong.
+pub fn all() -> Vec<Error> {
+    ALL.iter()
+        .filter_map(|(kind, to)| {
+            let done = mount(Some(*kind), *to, Some(*kind), MsFlags::empty(), None::<&str>);
+            done.with_context(|| format!("{kind} cannot be mounted on {to}")).err()
+        })
+        .collect()
+}

@@ -1,0 +1,125 @@
+//! A scenario: a command that runs in a guest, and what must hold.
+
+use super::{kernel::Kernel, module::Carried, protocol::Task};
+
+/// The folder of the programs in a guest; tests look for them above their own folder.
+pub const PROGRAMS: &str = "/bin";
+/// The folder of the test programs in a guest.
+pub const TESTS: &str = "/bin/deps";
+
+/// A scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// What runs.
+    pub run: Run,
+    /// Where.
+    pub on: On,
+    /// The modules to load before, besides those that every guest has.
+    pub modules: &'static [&'static str],
+    /// The seconds that it may take, emulated.
+    pub limit: u64,
+}
+
+/// What runs, and what must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// One test passes: the test target, and the name of the test in it.
+    Test(&'static str, String),
+    /// A program's exit code is this one, and its output has these words.
+    #[expect(dead_code, reason = "every scenario is a test at present")]
+    Command { name: &'static str, words: &'static [&'static str], code: i32, says: &'static str },
+}
+
+/// On which kernels a scenario makes sense, and why not on others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// All.
+    All,
+    /// This version and newer ones.
+    From((u32, u32), &'static str),
+    /// Those before this version.
+    Before((u32, u32), &'static str),
+}
+
+impl Scenario {
+    /// A test, on any kernel.
+    pub fn of_test(target: &'static str, test: &str) -> Self {
+        let run = Run::Test(target, test.to_owned());
+        Self { run, on: On::All, modules: &[], limit: LIMIT }
+    }
+
+    /// Its name: of a test, that of its target and its own.
+    pub fn name(&self) -> String {
+        match &self.run {
+            Run::Test(target, test) => format!("{target}::{test}"),
+            Run::Command { name, .. } => (*name).to_owned(),
+        }
+    }
+
+    /// Why it does not run on this kernel, with what the guest carries; `None` where it does.
+    pub fn not_on(&self, kernel: &Kernel, carried: &Carried) -> Option<String> {
+        let misfit = match self.on {
+            On::All => None,
+            On::From(version, why) => (!kernel.is_at_least(version)).then_some(why),
+            On::Before(version, why) => kernel.is_at_least(version).then_some(why),
+        };
+        let absent = || self.modules.iter().find(|name| carried.absent.iter().any(|a| a == *name));
+        misfit
+            .map(str::to_owned)
+            .or_else(|| absent().map(|name| format!("the kernel has no module {name}")))
+    }
+
+    /// What the guest is told.
+    pub fn task(&self) -> Task {
+        let command = match &self.run {
+            Run::Test(target, test) => {
+                let program = format!("{TESTS}/{target}");
+                let how = ["--exact", test, "--include-ignored", "--nocapture", "--test-threads=1"];
+                std::iter::once(program).chain(how.map(str::to_owned)).collect()
+            }
+            Run::Command { words, .. } => words.iter().map(|&word| word.to_owned()).collect(),
+        };
+        let modules = self.modules.iter().map(|&name| name.to_owned()).collect();
+        Task { name: self.name(), command, modules, limit: self.limit }
+    }
+}
+
+/// What a test may take, if nothing else is said.
+pub const LIMIT: u64 = 120;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_runs_on_its_kernels_only() {
+        let old = Kernel::for_test("6.1", "6.1.0-50-cloud-amd64");
+        let new = Kernel::for_test("6.12", "6.12.107+deb13-cloud-amd64");
+        let scenario = |on| Scenario { on, ..Scenario::of_test("rows", "a") };
+        let carried = Carried::default();
+        let not = |on, kernel| scenario(on).not_on(kernel, &carried);
+        assert_eq!(not(On::All, &old), None);
+        assert_eq!(not(On::From((6, 12), "too old"), &old).as_deref(), Some("too old"));
+        assert_eq!(not(On::From((6, 12), "too old"), &new), None);
+        assert_eq!(not(On::Before((6, 12), "too new"), &old), None);
+        assert_eq!(not(On::Before((6, 12), "too new"), &new).as_deref(), Some("too new"));
+    }
+
+    #[test]
+    fn a_scenario_does_not_run_without_its_modules() {
+        let kernel = Kernel::for_test("6.1", "6.1.0-50-cloud-amd64");
+        let scenario =
+            Scenario { modules: &["tls", "wireguard"], ..Scenario::of_test("rows", "a") };
+        let absent = |name: &str| Carried { absent: vec![name.to_owned()], ..Carried::default() };
+        assert_eq!(scenario.not_on(&kernel, &absent("veth")), None);
+        let why = scenario.not_on(&kernel, &absent("wireguard"));
+        assert_eq!(why.as_deref(), Some("the kernel has no module wireguard"));
+    }
+
+    #[test]
+    fn a_test_is_asked_for_by_its_whole_name() {
+        let task = Scenario::of_test("rows", "devices::a").task();
+        assert_eq!(task.name, "rows::devices::a");
+        assert_eq!(task.command[..3], ["/bin/deps/rows", "--exact", "devices::a"]);
+    }
+}

@@ -1,0 +1,41 @@
+//! The scenarios that run when none are named. For another one, add a row.
+
+use super::scenario::{On, Scenario};
+
+/// Before 6.12 the kernel lacks the hooks that zcwatch needs: `sock_send_length`, and the caller's
+/// address in `consume_skb`.
+const HOOKS: On = On::From((6, 12), "it lacks the hooks, and zcwatch refuses it (`refused`)");
+/// 6.12 copies forwarded packets where they are received.
+const FORWARDS: On = On::From((6, 18), "forwarded packets are copied where they are received");
+
+/// A test of the tests crate: its target, its name there, and where it holds.
+struct Row(&'static str, &'static str, On);
+
+/// All of them, those that tell most first.
+const ROWS: &[Row] = &[
+    Row("guests", "doctor_answers_on_every_kernel", On::All),
+    Row(
+        "guests",
+        "a_kernel_without_the_hooks_is_refused_by_a_sentence",
+        On::Before((6, 12), "it has the hooks"),
+    ),
+    Row("demos", "doctor", HOOKS),
+    Row("rows", "devices::loopback_copies_everything_on_delivery", HOOKS),
+    Row("rows", "devices::a_cable_copies_on_delivery_and_with_xdp_in_secret", HOOKS),
+    Row("rows", "devices::what_is_forwarded_is_copied_where_it_is_delivered", FORWARDS),
+    Row("rows", "features::without_checksums_everything_is_copied", HOOKS),
+    Row("rows", "tunnels::a_tunnel_copies_at_once_whether_it_is_read_or_not", HOOKS),
+    Row("rows", "options::corked_datagrams_are_copied_at_send", HOOKS),
+    Row("rows", "drops::what_is_dropped_on_its_way_out_is_not_copied", HOOKS),
+    Row("scenarios", "limits::option_memory", HOOKS),
+    Row("scenarios", "limits::the_flag_without_so_zerocopy_is_ignored", HOOKS),
+    Row("scenarios", "targets::of_two_processes_only_the_watched_one_appears", HOOKS),
+    Row("scenarios", "ids::what_is_in_flight_at_the_close_stays_counted", HOOKS),
+    Row("scenarios", "attach::what_was_sent_before_is_counted_apart", HOOKS),
+];
+
+/// All scenarios.
+pub fn scenarios() -> Vec<Scenario> {
+    let test = |&Row(target, test, on): &Row| Scenario { on, ..Scenario::of_test(target, test) };
+    ROWS.iter().map(test).collect()
+}
