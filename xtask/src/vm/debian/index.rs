@@ -22,7 +22,7 @@ pub struct Kernel {
     pub release: String,
     /// Debian's version.
     pub version: String,
-    /// What the kernel and its modules are in: one package, or from 7.2 on two.
+    /// What the kernel and its modules are in: one package, or from 7.2 on three.
     pub packages: Vec<Package>,
 }
 
@@ -59,7 +59,7 @@ pub fn kernels(index: &str) -> Vec<Kernel> {
 /// Which part of which kernel a package is.
 fn part(name: &str) -> Option<(&str, &str)> {
     let (part, release) = name.strip_prefix("linux-")?.split_once('-')?;
-    let of_kernel = ["image", "binary", "modules"].contains(&part)
+    let of_kernel = ["image", "binary", "modules", "base"].contains(&part)
         && release.starts_with(|c: char| c.is_ascii_digit())
         && release.contains('.')
         && release.ends_with("-cloud-amd64");
@@ -73,10 +73,10 @@ fn package(paragraph: &str) -> Option<Package> {
 }
 
 fn kernel(release: &str, mut parts: BTreeMap<&str, Package>) -> Option<Kernel> {
-    let packages = match (parts.remove("binary"), parts.remove("modules")) {
-        (Some(binary), Some(modules)) => vec![binary, modules],
-        (None, None) => vec![parts.remove("image")?],
-        // A suite drops the halves of an old kernel one after the other.
+    let packages = match ["binary", "modules", "base"].map(|part| parts.remove(part)) {
+        [Some(binary), Some(modules), Some(base)] => vec![binary, modules, base],
+        [None, None, None] => vec![parts.remove("image")?],
+        // A suite drops the parts of an old kernel one after the other.
         _ => return None,
     };
     let version = packages.first()?.version.clone();
@@ -123,20 +123,22 @@ mod tests {
     }
 
     #[test]
-    fn a_split_kernel_has_both_its_packages() {
+    fn a_split_kernel_has_all_its_packages() {
         let found = kernels(&index(&[
             ("linux-image-7.2.13+deb14-cloud-amd64", "7.2.13-1"),
             ("linux-modules-7.2.13+deb14-cloud-amd64", "7.2.13-1"),
             ("linux-binary-7.2.13+deb14-cloud-amd64", "7.2.13-1"),
+            ("linux-base-7.2.13+deb14-cloud-amd64", "7.2.13-1"),
+            ("linux-base", "4.12"),
             ("linux-binary-unsigned-7.2.13+deb14-cloud-amd64", "7.2.13-1"),
-            // Their other halves are gone already.
+            // Their other parts are gone already.
             ("linux-modules-7.2.12+deb14-cloud-amd64", "7.2.12-1"),
             ("linux-image-7.2.11+deb14-cloud-amd64", "7.2.11-1"),
             ("linux-binary-7.2.11+deb14-cloud-amd64", "7.2.11-1"),
         ]));
         assert_eq!(names(&found), ["7.2.13+deb14-cloud-amd64"]);
-        let files: Vec<_> = found[0].packages.iter().map(|package| &package.file[..18]).collect();
-        assert_eq!(files, ["pool/linux-binary-", "pool/linux-modules"]);
+        let files: Vec<_> = found[0].packages.iter().map(|package| &package.file[..16]).collect();
+        assert_eq!(files, ["pool/linux-binar", "pool/linux-modul", "pool/linux-base-"]);
     }
 
     #[test]

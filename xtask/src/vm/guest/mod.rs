@@ -1,0 +1,100 @@
+//! The guests of one kernel: booted until every scenario has its outcome.
+
+mod life;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context, Result};
+
+use self::life::Life;
+use super::{
+    initramfs,
+    kernel::Kernel,
+    module::Modules,
+    modules,
+    outcome::Column,
+    programs::Built,
+    protocol::Plan,
+    qemu::{self, Boot, Threads},
+    scenario::Scenario,
+};
+use crate::tree::Tree;
+
+/// A kernel's scenarios are given up after so many guests.
+const BOOTS: usize = 3;
+
+/// Runs the scenarios that this kernel is for; one guest runs them all, if it lives so long.
+///
+/// # Errors
+/// When a guest cannot be made or started; what happens in it is an outcome.
+pub fn run(
+    tree: &Tree,
+    kernel: &Kernel,
+    scenarios: &[Scenario],
+    built: &Built,
+    logs: Option<&Path>,
+) -> Result<Column> {
+    let start = Instant::now();
+    println!("{}", kernel.release);
+    let wanted: Vec<&str> = [&modules::AT_BOOT[..], &modules::LATER].concat();
+    let carried = Modules::in_folder(&kernel.modules())?.carry(&wanted)?;
+    let mut life = Life::new(scenarios, kernel, &carried);
+    let folder = tree.guests().join(kernel.series.name);
+    fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+
+    for number in 1..=BOOTS {
+        let pending = life.pending(scenarios);
+        if number > 1 && pending.is_empty() {
+            break;
+        }
+        let at_boot = modules::AT_BOOT.iter().filter(|name| carried.modules.contains_key(**name));
+        let plan = Plan {
+            modules: at_boot.map(|&name| name.to_owned()).collect(),
+            tasks: pending.iter().map(Scenario::task).collect(),
+        };
+        let files = Files::of(&folder, number);
+        fs::write(&files.initramfs, initramfs::pack(built, &carried, &plan, &pending)?)
+            .with_context(|| format!("{} cannot be written", files.initramfs.display()))?;
+        let boot = Boot {
+            image: kernel.image(),
+            initramfs: &files.initramfs,
+            console: &files.console,
+            answers: &files.answers,
+            // The last one must not die as those before.
+            threads: if number < BOOTS { Threads::Multi } else { Threads::Single },
+        };
+        let began = Instant::now();
+        let ended = qemu::boot(&boot, |word| Ok(life.hear(word, &pending, began.elapsed())))?;
+        let console = fs::read(&files.console)
+            .with_context(|| format!("{} cannot be read", files.console.display()))?;
+        life.end(ended, &String::from_utf8_lossy(&console));
+        if let Some(folder) = logs {
+            let to = folder.join(format!("{}-{number}.log", kernel.release));
+            fs::copy(&files.console, &to)
+                .with_context(|| format!("{} cannot be written", to.display()))?;
+        }
+        let _ = fs::remove_file(&files.initramfs);
+    }
+    Ok(life.column(kernel, BOOTS, start.elapsed()))
+}
+
+/// The files of a guest.
+struct Files {
+    initramfs: PathBuf,
+    console: PathBuf,
+    answers: PathBuf,
+}
+
+impl Files {
+    fn of(folder: &Path, number: usize) -> Self {
+        Self {
+            initramfs: folder.join(format!("initramfs-{number}.cpio")),
+            console: folder.join(format!("console-{number}.log")),
+            answers: folder.join(format!("answers-{number}.jsonl")),
+        }
+    }
+}
