@@ -6,9 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result};
-
-use crate::process;
+use anyhow::{Context, Result, ensure};
 
 /// Downloads `url` into the file `to`.
 ///
@@ -19,7 +17,10 @@ pub fn download(url: &str, to: &Path) -> Result<()> {
     curl.args(["--fail", "--silent", "--show-error", "--location", "--retry", "3"]);
     // A mirror that is not reached, or stops in the middle, must not hold everything up.
     curl.args(["--connect-timeout", "20", "--speed-limit", "1000", "--speed-time", "60"]);
-    process::run(curl.arg("--output").arg(to).arg(url))
+    let status = curl.arg("--output").arg(to).arg(url).status();
+    let status = status.context("curl cannot be started: check that it is installed")?;
+    ensure!(status.success(), "{url} cannot be fetched");
+    Ok(())
 }
 
 /// Whether a file has this SHA-256, in lower-case hexadecimal.

@@ -103,12 +103,14 @@ pub fn find(wanted: &[Series], update: bool) -> Result<Vec<Kernel>> {
         kernels.push(match cached {
             Some(kernel) => kernel,
             None => fetch(&cache, *series, &mut indexes).with_context(|| {
+                let name = series.name;
+                if update {
+                    return format!("there may be a newer kernel {name}, which was not found out");
+                }
                 format!(
-                    "the kernel {} is not in {} and could not be fetched: run `cargo xtask vm \
-                     --kernel {}` once with a network that reaches deb.debian.org",
-                    series.name,
+                    "the kernel {name} is not in {} and could not be fetched: run `cargo xtask vm \
+                     --kernel {name}` once with a network that reaches deb.debian.org",
                     cache.display(),
-                    series.name
                 )
             })?,
         });
@@ -205,12 +207,28 @@ fn place(path: &Path, folder: &Path) -> Option<PathBuf> {
     (module || name == BUILT_IN).then(|| folder.join(MODULES).join(name))
 }
 
+/// How the folders begin in which runs work, by their process id.
+const NEW_FOLDER: &str = "new.";
+
+/// Removes what runs have left that were interrupted.
+fn remove_abandoned(cache: &Path) {
+    for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(NEW_FOLDER));
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            // What cannot be removed only takes space.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// A folder to work in, which is gone when that is done, however it went.
 struct Work(PathBuf);
 
 impl Work {
     fn new(cache: &Path) -> Result<Self> {
-        let folder = cache.join(format!("new.{}", std::process::id()));
+        let folder = cache.join(format!("{NEW_FOLDER}{}", std::process::id()));
+        remove_abandoned(cache);
         if let Err(error) = fs::create_dir_all(&folder) {
             bail!("{} cannot be made: {error}", folder.display());
         }
@@ -260,6 +278,20 @@ mod tests {
         assert!(kernel.is_at_least((6, 12)) && kernel.is_at_least((6, 2)));
         assert!(!kernel.is_at_least((6, 13)) && !kernel.is_at_least((7, 0)));
         assert!(!Kernel::for_test("5.10", "5.10.0-46-cloud-amd64").is_at_least((6, 1)));
+    }
+
+    #[test]
+    fn what_an_interrupted_run_left_is_removed() {
+        let cache = std::env::temp_dir().join(format!("xtask-abandoned-{}", std::process::id()));
+        // No process has this id: it is above the highest possible one.
+        let (left, kernel) = (cache.join("new.4194305"), cache.join("6.1.0-50-cloud-amd64"));
+        let running = cache.join(format!("new.{}", std::process::id()));
+        for folder in [&left, &kernel, &running] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        remove_abandoned(&cache);
+        assert!(!left.exists() && kernel.exists() && running.exists());
+        fs::remove_dir_all(cache).unwrap();
     }
 
     #[test]

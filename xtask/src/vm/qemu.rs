@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{ErrorKind, Read},
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -64,6 +65,8 @@ pub enum Ended {
     ByItself,
     /// It said nothing for too long, and was ended.
     Silent,
+    /// QEMU itself was killed by this signal.
+    Crashed(i32),
 }
 
 /// Boots a guest, and hands what it says to `hear`, until it ends. After each word the guest has
@@ -81,6 +84,9 @@ pub fn boot(boot: &Boot<'_>, mut hear: impl FnMut(Word) -> Result<Duration>) -> 
         let ended = qemu.0.try_wait().context("QEMU is lost")?;
         for word in answers.heard()? {
             until = Instant::now() + PATIENCE + hear(word)?;
+        }
+        if let Some(signal) = ended.and_then(|status| status.signal()) {
+            return Ok(Ended::Crashed(signal));
         }
         match ended {
             // Started with what this machine does not have, say: its message is on the console.

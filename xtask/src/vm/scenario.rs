@@ -26,7 +26,6 @@ pub enum Run {
     /// One test passes: the test target, and the name of the test in it.
     Test(&'static str, String),
     /// A program's exit code is this one, and its output has these words.
-    #[expect(dead_code, reason = "every scenario is a test at present")]
     Command { name: &'static str, words: &'static [&'static str], code: i32, says: &'static str },
 }
 

@@ -39,9 +39,9 @@ impl Archive {
         let mut errors = Vec::new();
         for mirror in self.mirrors() {
             let url = format!("{mirror}/{path}");
-            match fetch::download(&url, to).and_then(|()| wanted(to)) {
+            match fetch::download(&url, to).and_then(|()| wanted(to).context(url)) {
                 Ok(()) => return Ok(()),
-                Err(error) => errors.push(format!("{url}: {error:#}")),
+                Err(error) => errors.push(format!("{error:#}")),
             }
         }
         bail!("{}", errors.join("; "))

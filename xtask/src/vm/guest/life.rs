@@ -80,6 +80,9 @@ impl Life {
             return;
         }
         let (why, by_emulator) = match (console::death(console), ended) {
+            (_, Ended::Crashed(signal)) => {
+                (format!("the emulator was killed by signal {signal}"), true)
+            }
             (Some(Death::Emulator(said)), _) => (format!("the emulator failed: {said}"), true),
             (Some(Death::Kernel(said)), _) => (format!("the guest's kernel died: {said}"), false),
             (None, Ended::Silent) => ("the guest fell silent".to_owned(), false),
