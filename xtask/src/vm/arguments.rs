@@ -14,6 +14,9 @@ pub struct Arguments {
     /// rows::devices::, scenarios::limits::option_memory
     #[arg(long, value_name = "SCENARIO", value_delimiter = ',')]
     pub only: Vec<String>,
+    /// Run them on kernels too that the table of scenarios leaves out
+    #[arg(long)]
+    pub everywhere: bool,
     /// Keep the consoles of all guests in this folder, not only those of failures
     #[arg(long, value_name = "DIR")]
     pub keep_log: Option<PathBuf>,
@@ -31,6 +34,7 @@ impl Arguments {
         Self {
             kernel: TESTED.map(str::to_owned).to_vec(),
             only: Vec::new(),
+            everywhere: false,
             keep_log: None,
             update: false,
             list: false,

@@ -28,7 +28,7 @@ use anyhow::{Context, Result, bail};
 
 pub use arguments::Arguments;
 
-use self::{kernel::Series, outcome::Column};
+use self::{kernel::Series, outcome::Column, scenario::On};
 use crate::tree::Tree;
 
 /// Runs what is asked for, and prints a table of it.
@@ -44,7 +44,10 @@ pub fn run(tree: &Tree, arguments: &Arguments) -> Result<()> {
     let series: Vec<Series> =
         arguments.kernel.iter().map(|name| name.parse()).collect::<Result<_>>()?;
     let kernels = kernel::find(&series, arguments.update)?;
-    let (scenarios, built) = select::select(tree, &arguments.only)?;
+    let (mut scenarios, built) = select::select(tree, &arguments.only)?;
+    if arguments.everywhere {
+        scenarios.iter_mut().for_each(|scenario| scenario.on = On::All);
+    }
     fs::create_dir_all(tree.guests())
         .with_context(|| format!("{} cannot be made", tree.guests().display()))?;
     let logs = arguments.keep_log.as_deref();

@@ -13,6 +13,9 @@ pub fn list(scenarios: &[Scenario]) {
         let on = match scenario.on {
             On::All => "all kernels".to_owned(),
             On::From((major, minor), why) => format!("from {major}.{minor} on: {why}"),
+            On::Between((major, minor), why, (end, end_minor), why_not) => {
+                format!("from {major}.{minor} on: {why}; before {end}.{end_minor}: {why_not}")
+            }
             On::Before((major, minor), why) => format!("before {major}.{minor}: {why}"),
         };
         println!("{}\n    {on}", scenario.name());

@@ -36,6 +36,8 @@ pub enum On {
     All,
     /// This version and newer ones.
     From((u32, u32), &'static str),
+    /// The first version and newer ones, but not the second: why not before, and why not then.
+    Between((u32, u32), &'static str, (u32, u32), &'static str),
     /// Those before this version.
     Before((u32, u32), &'static str),
 }
@@ -57,10 +59,15 @@ impl Scenario {
 
     /// Why it does not run on this kernel, with what the guest carries; `None` where it does.
     pub fn not_on(&self, kernel: &Kernel, carried: &Carried) -> Option<String> {
+        let too_old = |version, why| (!kernel.is_at_least(version)).then_some(why);
+        let too_new = |version, why| kernel.is_at_least(version).then_some(why);
         let misfit = match self.on {
             On::All => None,
-            On::From(version, why) => (!kernel.is_at_least(version)).then_some(why),
-            On::Before(version, why) => kernel.is_at_least(version).then_some(why),
+            On::From(version, why) => too_old(version, why),
+            On::Between(from, why_from, before, why_before) => {
+                too_old(from, why_from).or_else(|| too_new(before, why_before))
+            }
+            On::Before(version, why) => too_new(version, why),
         };
         let absent = || self.modules.iter().find(|name| carried.absent.iter().any(|a| a == *name));
         misfit
@@ -102,6 +109,10 @@ mod tests {
         assert_eq!(not(On::From((6, 12), "too old"), &new), None);
         assert_eq!(not(On::Before((6, 12), "too new"), &old), None);
         assert_eq!(not(On::Before((6, 12), "too new"), &new).as_deref(), Some("too new"));
+        let between = |before| On::Between((6, 2), "too old", before, "too new");
+        assert_eq!(not(between((7, 0)), &old).as_deref(), Some("too old"));
+        assert_eq!(not(between((7, 0)), &new), None);
+        assert_eq!(not(between((6, 12)), &new).as_deref(), Some("too new"));
     }
 
     #[test]
