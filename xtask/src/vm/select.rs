@@ -97,6 +97,8 @@ fn targets(scenarios: &[Scenario]) -> Vec<&'static str> {
             Run::Test(target, _) => Some(target),
             Run::Command { .. } => None,
         })
+        // With none, cargo would build all else again, without what only tests depend on.
+        .chain(["guests"])
         .collect();
     all.sort_unstable();
     all.dedup();
@@ -137,7 +139,7 @@ mod tests {
     fn without_words_all_of_the_table_runs() {
         let all = by_words(&table(), &[]).unwrap();
         assert_eq!(listed(&all), ["rows::devices::a", "demos::doctor"]);
-        assert_eq!(targets(&all), ["demos", "rows"]);
+        assert_eq!(targets(&all), ["demos", "guests", "rows"]);
         assert_eq!(listed(&by_words(&table(), &words(&["doctor"])).unwrap()), ["demos::doctor"]);
         assert!(by_words(&table(), &words(&["doctor", "devices::b"])).is_none());
     }

@@ -20,6 +20,15 @@ const REFUSED: Run = Run::Command {
     says: "zcwatch: ",
 };
 
+/// The modules that tests may load at a moment of their own are such as this kernel takes.
+const MODULES: Run = Run::Command {
+    name: "modules",
+    words: &["/bin/zcwatch", "--version"],
+    code: 0,
+    says: "zcwatch ",
+};
+const TAKEN: &[&str] = &["wireguard", "tls", "esp4", "esp6", "xfrm_user", "vsock_loopback"];
+
 /// A test of the tests crate: its target, its name there, and where it holds.
 struct Row(&'static str, &'static str, On);
 
@@ -43,11 +52,31 @@ const ROWS: &[Row] = &[
 /// All scenarios.
 pub fn scenarios() -> Vec<Scenario> {
     let test = |&Row(target, test, on): &Row| Scenario { on, ..Scenario::of_test(target, test) };
-    let refused = Scenario {
-        run: REFUSED,
-        on: On::Before((6, 12), "it has the hooks"),
-        modules: &[],
-        limit: LIMIT,
-    };
-    std::iter::once(refused).chain(ROWS.iter().map(test)).collect()
+    let all = [
+        Scenario { run: MODULES, on: On::All, modules: TAKEN, limit: LIMIT },
+        Scenario {
+            run: REFUSED,
+            on: On::Before((6, 12), "it has the hooks"),
+            modules: &[],
+            limit: LIMIT,
+        },
+    ];
+    all.into_iter().chain(ROWS.iter().map(test)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::modules::LATER, *};
+
+    #[test]
+    fn every_scenario_has_a_name_of_its_own_and_modules_that_are_carried() {
+        let all = scenarios();
+        let mut names: Vec<_> = all.iter().map(Scenario::name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all.len());
+        for name in all.iter().flat_map(|scenario| scenario.modules) {
+            assert!(LATER.contains(name), "{name}");
+        }
+    }
 }

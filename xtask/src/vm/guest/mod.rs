@@ -42,6 +42,9 @@ pub fn run(
     println!("{}", kernel.release);
     let wanted: Vec<&str> = [&modules::AT_BOOT[..], &modules::LATER].concat();
     let carried = Modules::in_folder(&kernel.modules())?.carry(&wanted)?;
+    if !carried.absent.is_empty() {
+        println!("    without the modules {}", carried.absent.join(", "));
+    }
     let mut life = Life::new(scenarios, kernel, &carried);
     let folder = tree.guests().join(kernel.series.name);
     fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
