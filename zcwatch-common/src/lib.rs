@@ -150,8 +150,11 @@ pub mod stat {
     /// Watched processes that found their table full: their plain sends are not counted, or,
     /// with `--follow`, they are not watched at all.
     pub const PROCESSES_FULL: u32 = 6;
+    /// Completions or reads that found the table of what was counted full: a copy of the program may
+    /// have counted them again.
+    pub const COUNTED_FULL: u32 = 7;
     /// How many there are.
-    pub const COUNT: u32 = 7;
+    pub const COUNT: u32 = 8;
 }
 
 macro_rules! shared {

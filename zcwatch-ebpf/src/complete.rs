@@ -31,6 +31,23 @@ pub struct Notification {
     pub copied: bool,
 }
 
+impl Notification {
+    /// The same for an skb that the verifier has no type of.
+    #[inline(always)]
+    pub fn at(skb: u64) -> Option<Self> {
+        let from = SERR_ORIGIN.load();
+        let serr = Stretch::read(skb + from as u64)?;
+        if serr.get::<u8>(&SERR_ORIGIN, from) != ORIGIN_ZEROCOPY {
+            return None;
+        }
+        Some(Self {
+            lo: serr.get(&SERR_INFO, from),
+            hi: serr.get(&SERR_DATA, from),
+            copied: serr.get::<u8>(&SERR_CODE, from) & CODE_COPIED != 0,
+        })
+    }
+}
+
 /// The notification that an skb of an error queue carries, if it is one of zerocopy.
 ///
 /// # Safety
@@ -169,7 +186,7 @@ fn reads(family: u32, location: u64) -> bool {
 }
 
 #[inline(always)]
-fn write(kind: u32, cookie: u64, n: &Clipped, copied: bool, location: u64, way: *const Trail) {
+pub fn write(kind: u32, cookie: u64, n: &Clipped, copied: bool, location: u64, way: *const Trail) {
     let Some(mut room) = room::<Completed>() else { return };
     let to = room.as_mut_ptr();
     // SAFETY: room for the record; the way is a live map value, and its uarg has no packets any more
@@ -189,7 +206,7 @@ fn write(kind: u32, cookie: u64, n: &Clipped, copied: bool, location: u64, way: 
 /// The way of the uarg that has this first id, or null: an absent pointer in an Option is a register
 /// that nothing was written to, which the verifier does not let pass from hand to hand.
 #[inline(always)]
-fn way_of(cookie: u64, id: u32) -> *mut Trail {
+pub fn way_of(cookie: u64, id: u32) -> *mut Trail {
     path_of(cookie, id).unwrap_or(core::ptr::null_mut())
 }
 

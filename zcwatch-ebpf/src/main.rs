@@ -11,6 +11,8 @@
 //! | `notified` | `inet_sk_error_report` | a notification was queued |
 //! | `consumed` | `consume_skb` | a merged piece, or a notification that was read |
 //! | `tcp_closed`, `sock_released` | `tcp_destroy_sock`, `cgroup/sock_release` | the end of a socket |
+//! | `*_called`, `realloc_returned`, `put_aborted`, `*_returned` | functions, by trampoline | the same, exactly, on every kernel that has trampolines |
+//! | `completed`, `dequeued` | `__msg_zerocopy_callback`, `sock_dequeue_err_skb` | completions and reads, likewise |
 //! | `held_sockets` | `iter/task_file` | sockets that were there before |
 //! | `task_forked`, `task_executed`, `task_exited` | `sched_process_fork`, `_exec`, `_exit` | who is watched |
 //! | `ring_submit` | `io_uring_submit_req` | zerocopy requests of io_uring |
@@ -23,6 +25,7 @@
 mod atomic;
 mod close;
 mod complete;
+mod exact;
 mod filter;
 mod kernel;
 mod layout;

@@ -38,7 +38,7 @@ pub static SOCKETS: HashMap<u64, Socket> = HashMap::with_max_entries(65536, BPF_
 #[map]
 pub static BLANK: Array<Socket> = Array::with_max_entries(1, 0);
 
-/// TCP sends between their entry and their return, by thread.
+/// Sends between their entry and their return, by thread.
 #[map]
 pub static CALLS: Array<Bucket<Entry>> = Array::with_max_entries(CALL_BUCKETS, 0);
 
@@ -56,6 +56,20 @@ pub const PATH_BUCKETS: u32 = 16384;
 #[map]
 pub static DEVICES: HashMap<u64, Device> = HashMap::with_max_entries(1024, 0);
 
+/// Where devices are described.
+#[map]
+pub static DESKS: Array<Desk> = Array::with_max_entries(DESK_COUNT, 0);
+
+/// More than will look at a new device at one moment.
+pub const DESK_COUNT: u32 = 16;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Desk {
+    pub taken: u64,
+    pub device: Device,
+}
+
 /// The number of the last device.
 #[map]
 pub static DEVICE_COUNT: Array<u32> = Array::with_max_entries(1, 0);
@@ -69,6 +83,11 @@ pub static READERS: Array<u64> = Array::with_max_entries(2, 0);
 /// one has it whose socket is known for certain. The calibration's is, before anything is watched.
 #[map]
 pub static ZEROCOPY_OPS: Array<u64> = Array::with_max_entries(1, 0);
+
+/// What an skb was counted as last, by its address: a completion or a read that several copies of a
+/// program see is counted by one of them.
+#[map]
+pub static COUNTED: HashMap<u64, u64> = HashMap::with_max_entries(262144, BPF_F_NO_PREALLOC);
 
 /// Zerocopy requests of io_uring that were submitted.
 #[map]
@@ -86,17 +105,19 @@ pub static STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(stat::COUNT, 
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
 
-/// A TCP send that is inside `tcp_sendmsg_locked`.
+/// A send that is inside the kernel.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Entry {
     /// Process and thread.
     pub thread: u64,
-    /// 0: the send has returned.
-    pub cookie: u64,
+    /// The socket, by its cookie or, for the exact hooks, its address; 0: the send has returned.
+    pub whose: u64,
     pub entry_ns: u64,
     pub id: u32,
     pub flags: u32,
+    /// Does it hold its id? For the exact hooks.
+    pub holds: u64,
 }
 
 impl Slot for Entry {
@@ -109,7 +130,7 @@ impl Slot for Entry {
     #[inline(always)]
     fn needed(this: *mut Self) -> u64 {
         // SAFETY: a live map value.
-        unsafe { if (*this).cookie == 0 { 0 } else { (*this).entry_ns } }
+        unsafe { if (*this).whose == 0 { 0 } else { (*this).entry_ns } }
     }
 }
 
@@ -147,7 +168,7 @@ impl Slot for Trail {
 
 /// What a uarg is looked up by: not its address, with which the verifier allows no sums.
 #[inline(always)]
-fn way_key(cookie: u64, id: u32) -> u64 {
+pub fn way_key(cookie: u64, id: u32) -> u64 {
     // Never 0, which is a free slot.
     (cookie.wrapping_mul(0xd6e8_feb8_6659_fd93) ^ id as u64) | 1 << 63
 }
@@ -210,7 +231,7 @@ fn taken<T>(claimed: Option<(*mut T, bool)>, full: u32) -> Option<*mut T> {
     claimed.map(|(place, _)| place)
 }
 
-/// The TCP send that a thread is in, or was in last.
+/// The send that a thread is in, or was in last.
 #[inline(always)]
 pub fn call_of(thread: u64) -> Option<*mut Entry> {
     find::<_, CALL_BUCKETS>(&CALLS, spread(thread), thread)

@@ -24,8 +24,9 @@ const IFF_LOOPBACK: u32 = 8;
 const IPPROTO_UDP: u16 = 17;
 const IPPROTO_FRAGMENT: u8 = 44;
 /// `SOF_TIMESTAMPING_OPT_TSONLY` and `SOF_TIMESTAMPING_TX_ACK`, all versions.
-const TSONLY: u32 = 1 << 11;
-const TX_ACK: u32 = 1 << 9;
+/// Both are in the first half of `sk_tsflags`, which has no other up to 6.5.
+const TSONLY: u16 = 1 << 11;
+const TX_ACK: u16 = 1 << 9;
 /// `SKBTX_HW_TSTAMP`, `SKBTX_SW_TSTAMP` and `SKBTX_SCHED_TSTAMP`, all versions.
 const TX_TIMESTAMP: u8 = 1 | 2 | 64;
 /// More than all headers of a packet together: what is longer has payload.
@@ -387,7 +388,7 @@ unsafe fn timestamped(shared: &Stretch, sk: Ptr) -> bool {
     }
     // SAFETY: as promised by the caller.
     let (flags, protocol) =
-        unsafe { (field::<u32>(sk, &SK_TSFLAGS), field::<u16>(sk, &SK_PROTOCOL)) };
+        unsafe { (field::<u16>(sk, &SK_TSFLAGS), field::<u16>(sk, &SK_PROTOCOL)) };
     if flags == 0 || flags & TSONLY != 0 {
         return false;
     }
@@ -502,12 +503,11 @@ unsafe fn device(dev: Ptr) -> u32 {
             let Some(n) = DEVICE_COUNT.get_ptr_mut(0) else { return 0 };
             index = word(n).next() + 1;
         }
-        // Written where it will be read: the stack has no room for it.
-        let Some(mut record) = EVENTS.reserve::<Device>(0) else {
-            count(stat::EVENTS_LOST);
+        let Some(desk) = take_desk() else {
+            count(stat::DEVICES_FULL);
             return 0;
         };
-        let fresh = record.as_mut_ptr();
+        let fresh = &raw mut (*desk).device;
         (*fresh).head = Header { kind: kind::DEVICE, tgid: 0, ts: bpf_ktime_get_ns(), cookie: 0 };
         (*fresh).index = index;
         (*fresh).ifindex = ifindex;
@@ -522,12 +522,15 @@ unsafe fn device(dev: Ptr) -> u32 {
         (*fresh).peer_xdp = peer_xdp(dev, &raw const (*fresh).link);
         // Of two CPUs that see it first, one wins.
         let flag = if old.is_some() { 0 } else { BPF_NOEXIST as u64 };
-        if DEVICES.insert(dev as u64, &*fresh, flag).is_ok() {
-            let known = answer(fresh);
-            record.submit(BPF_RB_NO_WAKEUP as u64);
+        let entered = DEVICES.insert(dev as u64, &*fresh, flag).is_ok();
+        if entered && EVENTS.output::<Device>(&*fresh, BPF_RB_NO_WAKEUP as u64).is_err() {
+            count(stat::EVENTS_LOST);
+        }
+        let known = answer(fresh);
+        word(&raw mut (*desk).taken).put(0);
+        if entered {
             return known;
         }
-        record.discard(BPF_RB_NO_WAKEUP as u64);
         match DEVICES.get_ptr(dev as u64) {
             Some(d) => answer(d),
             None => {
@@ -536,6 +539,22 @@ unsafe fn device(dev: Ptr) -> u32 {
             }
         }
     }
+}
+
+/// Room to describe a device in: the stack has none, and what is in the ring may be put into no map
+/// before 6.2. Each CPU needs one, and one more where a softirq interrupts it.
+#[inline(always)]
+fn take_desk() -> Option<*mut Desk> {
+    let mut i = 0;
+    while i < DESK_COUNT {
+        let desk = DESKS.get_ptr_mut(i)?;
+        // SAFETY: a live map value.
+        if word(unsafe { &raw mut (*desk).taken }).replace(0, 1) {
+            return Some(desk);
+        }
+        i += 1;
+    }
+    None
 }
 
 /// # Safety

@@ -52,7 +52,7 @@ pub fn tcp_entry(ctx: BtfTracePointContext) -> i32 {
         let thread = bpf_get_current_pid_tgid();
         let place = call_of(thread);
         if let Some(open) = place
-            && (*open).cookie == cookie
+            && (*open).whose == cookie
             && (*open).id == id
         {
             return 0;
@@ -61,7 +61,7 @@ pub fn tcp_entry(ctx: BtfTracePointContext) -> i32 {
         (*place).entry_ns = bpf_ktime_get_ns();
         (*place).id = id;
         (*place).flags = flags;
-        (*place).cookie = cookie;
+        (*place).whose = cookie;
     }
     0
 }
@@ -84,8 +84,8 @@ pub fn send_return(ctx: BtfTracePointContext) -> i32 {
         // SAFETY: a live map value, written by this thread only.
         unsafe {
             let open = *place;
-            (*place).cookie = 0;
-            if open.cookie == cookie && cookie != 0 {
+            (*place).whose = 0;
+            if open.whose == cookie && cookie != 0 {
                 call = Some(open);
             }
         }
@@ -125,7 +125,7 @@ pub fn send_return(ctx: BtfTracePointContext) -> i32 {
         }
     }
     let Some(entry) = entry else { return 0 };
-    let seen = Return { ret, fd, flags, tid: thread as u32, call };
+    let seen = Return { ret, fd, flags, tid: thread as u32, call, exact: false };
     // SAFETY: a live map value and its socket.
     unsafe { returned(entry, sk, &seen) };
     0
@@ -133,7 +133,7 @@ pub fn send_return(ctx: BtfTracePointContext) -> i32 {
 
 /// Counts a send without the flag: on its socket, where that is watched, and for its process.
 #[inline(always)]
-fn plain(entry: Option<*mut Socket>, bytes: i32, fd: i32) {
+pub fn plain(entry: Option<*mut Socket>, bytes: i32, fd: i32) {
     if let Some(entry) = entry {
         // SAFETY: a live map value.
         unsafe {
@@ -167,18 +167,21 @@ fn plain(entry: Option<*mut Socket>, bytes: i32, fd: i32) {
     }
 }
 
-struct Return {
-    ret: i32,
-    fd: i32,
-    flags: u32,
-    tid: u32,
-    call: Option<Entry>,
+/// What is known of a send when it returns.
+pub struct Return {
+    pub ret: i32,
+    pub fd: i32,
+    pub flags: u32,
+    pub tid: u32,
+    pub call: Option<Entry>,
+    /// The call's own `holds` is true.
+    pub exact: bool,
 }
 
 /// # Safety
 /// `entry` is the map value of `sk`.
 #[inline(always)]
-unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
+pub unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
     // SAFETY: as promised by the caller.
     unsafe {
         let tcp = (*entry).protocol == 6;
@@ -199,8 +202,13 @@ unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
             None => (key.wrapping_sub(1), 0),
         };
         // An empty TCP send takes no id; an empty datagram does.
-        if seen.ret > 0 || (seen.ret == 0 && !tcp) {
-            if key.wrapping_sub(last) != 1 {
+        let holds = match seen.call {
+            Some(open) if seen.exact => seen.ret >= 0 && open.holds != 0,
+            _ if seen.exact => false,
+            _ => seen.ret > 0 || (seen.ret == 0 && !tcp),
+        };
+        if holds {
+            if !seen.exact && key.wrapping_sub(last) != 1 {
                 word(&raw mut (*entry).state).set(state::OVERLAPPED);
             }
             // The first id of a new socket may still be on its way through another thread.
@@ -224,7 +232,12 @@ unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
             // A datagram that failed below the socket keeps its id (a full queue, a firewall).
             // Where sends overlap, the key tells of others too, and says nothing of this one.
             let alone = (*entry).state & state::OVERLAPPED == 0;
-            if !tcp && alone && key.wrapping_sub(last) == 1 {
+            let kept = match seen.call {
+                Some(open) if seen.exact => open.holds != 0,
+                _ if seen.exact => false,
+                _ => !tcp && alone && key.wrapping_sub(last) == 1,
+            };
+            if kept {
                 socket::raise_key(&raw mut (*entry).key, key);
                 add(&raw mut (*entry).with_error, 1);
                 emit_send(kind::SEND, sk, id, notes | note::KEPT_ID, seen);

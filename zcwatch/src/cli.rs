@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::diagnosis::FindingId;
+use crate::{diagnosis::FindingId, probe::attach::Hooks};
 pub use whom::Whom;
 
 /// Says why a process's MSG_ZEROCOPY sends are copied, refused or slow to complete.
@@ -65,7 +65,8 @@ pub struct Report {
         long,
         value_name = "FILE",
         conflicts_with_all = [
-            "pids", "follow", "comm", "cgroup", "user", "command", "duration", "save", "ring_size"
+            "pids", "follow", "comm", "cgroup", "user", "command", "duration", "save", "ring_size",
+            "hooks"
         ]
     )]
     pub from: Option<PathBuf>,
@@ -81,6 +82,9 @@ pub struct Report {
     /// Size of the event buffer in bytes, a power of two
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     pub ring_size: u32,
+    /// Which hooks to use
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t)]
+    pub hooks: Hooks,
 }
 
 /// `trace`.
@@ -107,6 +111,9 @@ pub struct Trace {
     /// Size of the event buffer in bytes, a power of two
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     pub ring_size: u32,
+    /// Which hooks to use
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t)]
+    pub hooks: Hooks,
 }
 
 /// `trace --format`.

@@ -56,8 +56,13 @@ struct Held {
 }
 
 pub(super) fn run(args: &cli::Doctor) -> anyhow::Result<Exit> {
-    let probe = Probe::attach(&Settings::default());
-    let calibrated = probe.is_ok() && Live::open(&Settings::default()).is_ok();
+    let live = Live::open(&Settings::default());
+    let calibrated = live.is_ok();
+    let probe = match live {
+        Ok(live) => Ok(live.into_probe()),
+        Err(ProbeError::Loopback(_)) => Probe::attach(&Settings::default()),
+        Err(e) => Err(e),
+    };
     let diagnosis = examine(&probe, calibrated);
     match args.output.format {
         Format::Json => print(&format!("{}\n", serde_json::to_string_pretty(&diagnosis)?))?,
@@ -111,6 +116,9 @@ fn examine(probe: &Result<Probe, ProbeError>, reader_calibrated: bool) -> Diagno
 fn refused(hook: &'static str, why: &Refusal) -> Refused {
     let help = match (why, hook) {
         (Refusal::NotPermitted, "cgroup/sock_release") => Some("needs CAP_NET_ADMIN".into()),
+        (Refusal::NotPermitted, _) if tracing_allowed() => {
+            Some("the kernel forbids it, whatever the capabilities".into())
+        }
         (Refusal::NotPermitted, _) => Some("needs CAP_BPF and CAP_PERFMON".into()),
         (Refusal::Absent, "sock_send_length" | "tcp_sendmsg_locked") => {
             Some("a newer kernel has it".into())
@@ -124,6 +132,10 @@ fn refused(hook: &'static str, why: &Refusal) -> Refused {
         _ => None,
     };
     Refused { hook, reason: why.to_string(), help }
+}
+
+fn tracing_allowed() -> bool {
+    Capabilities::current().missing(&[Capability::Bpf, Capability::Perfmon]).is_empty()
 }
 
 fn locked_down() -> bool {

@@ -42,7 +42,8 @@ fn watch(args: &cli::Report) -> anyhow::Result<Exit> {
         process::check(*pid)?;
     }
     let destination = args.save.as_deref().map(Destination::open).transpose()?;
-    let settings = Settings { ring_bytes: args.ring_size, ..Settings::default() };
+    let settings =
+        Settings { ring_bytes: args.ring_size, hooks: args.hooks, ..Settings::default() };
     let session = Session::begin(&target, &settings)?;
     let mut sink = Saving::new(destination);
     // A command is watched to its end.

@@ -36,7 +36,8 @@ pub(super) fn run(args: &cli::Trace) -> anyhow::Result<Exit> {
     for pid in &target.pids {
         process::check(*pid)?;
     }
-    let settings = Settings { ring_bytes: args.ring_size, ..Settings::default() };
+    let settings =
+        Settings { ring_bytes: args.ring_size, hooks: args.hooks, ..Settings::default() };
     let session = Session::begin(&target, &settings)?;
     let left = args.count.unwrap_or(u64::MAX);
     let (end, summary) = match args.format {

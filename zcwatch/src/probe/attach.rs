@@ -17,9 +17,9 @@ use zcwatch_common::{Device, Held, Plain, RingKey, Socket, phase, stat};
 use super::{
     btf::KernelTypes,
     error::{ProbeError, Refusal, errno, reason},
-    hooks::{HOOKS, Hook, Question},
+    hooks::{HOOKS, Hook, Kind, Question},
     layout::{self, Layout},
-    programs::{Attach, PROGRAMS, Program},
+    programs::{Attach, CHOICES, COPY, Choice, OPTIONAL, PROGRAMS, Program},
 };
 use crate::host::{
     caps::{Capabilities, Capability},
@@ -40,6 +40,19 @@ pub struct Settings {
     pub pretend_missing: Vec<String>,
     /// What to watch besides processes by their id.
     pub filter: Filter,
+    /// Which hooks may be used.
+    pub hooks: Hooks,
+}
+
+/// Which hooks may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Hooks {
+    /// For each question the first in the table that attaches
+    #[default]
+    Auto,
+    /// Tracepoints only, without trampolines on functions
+    #[value(name = "tp_btf")]
+    Tracepoints,
 }
 
 /// Which processes the probes pick themselves. Each way adds processes.
@@ -59,8 +72,19 @@ pub struct Filter {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { ring_bytes: 16 << 20, pretend_missing: Vec::new(), filter: Filter::default() }
+        Self {
+            ring_bytes: 16 << 20,
+            pretend_missing: Vec::new(),
+            filter: Filter::default(),
+            hooks: Hooks::Auto,
+        }
     }
+}
+
+/// What attaching asks of the host.
+struct Host<'a> {
+    layout: &'a Layout,
+    types: &'a Btf,
 }
 
 /// What the probes could not do, summed over CPUs.
@@ -80,6 +104,8 @@ pub struct Stats {
     pub devices_full: u64,
     /// Processes that found a table full.
     pub processes_full: u64,
+    /// Completions or reads that may have been counted twice.
+    pub counted_full: u64,
 }
 
 /// The attached programs and their maps. Dropping it detaches everything; so does the kernel
@@ -122,19 +148,82 @@ impl Probe {
         probe.write_filter(filter)?;
 
         let types = Btf::from_sys_fs().map_err(|e| ProbeError::Load(e.to_string()))?;
-        for program in PROGRAMS {
-            let missing = layout.missing(&program.fields());
-            let outcome = if missing.is_empty() {
-                probe.start(program, &types)
-            } else {
-                Err(Refusal::Fields(missing))
-            };
-            if let Err(why) = outcome {
-                probe.refused.insert(program.name, why);
-                probe.usable()?;
-            }
+        let host = Host { layout: &layout, types: &types };
+        for choice in CHOICES {
+            probe.choose(choice, settings.hooks, &host);
+        }
+        probe.usable()?;
+        let chosen =
+            |name| CHOICES.iter().any(|c| c.exact.contains(&name) || c.instead.contains(&name));
+        for program in PROGRAMS.iter().filter(|p| !chosen(p.name)) {
+            probe.attempt(program, &host);
         }
         Ok(probe)
+    }
+
+    /// Attaches the exact programs of a choice or, where one of them does not attach, the others.
+    fn choose(&mut self, choice: &Choice, hooks: Hooks, host: &Host<'_>) {
+        let all = |names: &'static [&'static str]| {
+            PROGRAMS.iter().filter(move |p| names.contains(&p.name))
+        };
+        // The error queues need a look only where completions are not told one by one.
+        let mut exact = match choice.trampolines {
+            true => hooks == Hooks::Auto,
+            false => !self.completions_are_exact(),
+        };
+        for program in all(choice.exact) {
+            if !exact {
+                self.refused.insert(program.name, Refusal::NotTried);
+            } else if !self.attempt(program, host) {
+                let absent = self.refused.get(program.name) == Some(&Refusal::Absent);
+                exact = absent && OPTIONAL.contains(&program.name);
+            }
+        }
+        for program in all(if exact { choice.instead } else { choice.exact }) {
+            self.refused.entry(program.name).or_insert(Refusal::NotTried);
+            self.detach(program.name);
+        }
+        if !exact {
+            for program in all(choice.instead) {
+                self.attempt(program, host);
+            }
+        }
+    }
+
+    /// Tries a program; what the kernel says against it is kept.
+    fn attempt(&mut self, program: &Program, host: &Host<'_>) -> bool {
+        let missing = host.layout.missing(&program.fields());
+        let outcome = if missing.is_empty() {
+            self.start(program, host.types)
+        } else {
+            Err(Refusal::Fields(missing))
+        };
+        let refused = outcome.err();
+        let started = refused.is_none();
+        if let Some(why) = refused {
+            self.refused.insert(program.name, why);
+        }
+        started
+    }
+
+    fn detach(&mut self, name: &str) {
+        if let Some(program) = self.ebpf.program_mut(name) {
+            unload(program);
+        }
+    }
+
+    /// Does the program run, or has it nothing to run on?
+    fn runs(&self, name: &str) -> bool {
+        match self.refused.get(name) {
+            None => true,
+            Some(why) => *why == Refusal::Absent && OPTIONAL.contains(&name),
+        }
+    }
+
+    /// Do the exact hooks tell of completions? Then the head of a notification is no guess.
+    #[must_use]
+    pub fn completions_are_exact(&self) -> bool {
+        self.answer(Question::Completion).is_some_and(|h| h.kind == Kind::Fentry)
     }
 
     fn start(&mut self, program: &Program, types: &Btf) -> Result<(), Refusal> {
@@ -142,6 +231,14 @@ impl Probe {
         let handle = self.ebpf.program_mut(program.name).ok_or_else(no_such)?;
         match (program.attach, handle) {
             (Attach::Tracepoint(name), AyaProgram::BtfTracePoint(p)) => {
+                p.load(name, types).map_err(|e| refusal(&e))?;
+                p.attach().map_err(|e| refusal(&e))?;
+            }
+            (Attach::Entry(name), AyaProgram::FEntry(p)) => {
+                p.load(name, types).map_err(|e| refusal(&e))?;
+                p.attach().map_err(|e| refusal(&e))?;
+            }
+            (Attach::Exit(name), AyaProgram::FExit(p)) => {
                 p.load(name, types).map_err(|e| refusal(&e))?;
                 p.attach().map_err(|e| refusal(&e))?;
             }
@@ -166,21 +263,24 @@ impl Probe {
         if self.answer(Question::Send).is_some() && self.answer(Question::Completion).is_some() {
             return Ok(());
         }
-        let why = |name| self.refused.get(name);
-        if [why("send_return"), why("consumed")].contains(&Some(&Refusal::NotPermitted)) {
+        // The first of each list that did not attach says why the others were not tried.
+        let refused = |names: &[&str]| {
+            let tried = names.iter().filter(|p| !self.runs(p));
+            let mut tried = tried.filter_map(|p| Some((hook_of(p)?, self.refused.get(*p)?)));
+            tried.find(|(_, why)| **why != Refusal::NotTried)
+        };
+        let unanswered = |c: &&Choice| c.trampolines && !c.exact.iter().all(|p| self.runs(p));
+        let reasons: Vec<_> = CHOICES
+            .iter()
+            .filter(unanswered)
+            .filter_map(|c| Some((refused(c.exact), refused(c.instead)?)))
+            .flat_map(|(exact, instead)| exact.into_iter().chain([instead]))
+            .collect();
+        if reasons.iter().all(|(_, why)| **why == Refusal::NotPermitted) {
             let caps = Capabilities::current().missing(&[Capability::Bpf, Capability::Perfmon]);
             return Err(ProbeError::Capabilities { caps, what: "to load a tracing program" });
         }
-        let reasons: Vec<_> = ["send_return", "consumed", "notified"]
-            .iter()
-            .filter_map(|p| match (hook_of(p)?, why(p)?) {
-                (hook, Refusal::Absent) => Some(format!(
-                    "it has no tracepoint {hook}, by which zcwatch sees sends and completions; \
-                     Linux 6.12 and later have it"
-                )),
-                (hook, why) => Some(format!("{hook}: {why}")),
-            })
-            .collect();
+        let reasons: Vec<_> = reasons.iter().map(|(hook, why)| format!("{hook}: {why}")).collect();
         Err(ProbeError::Nothing(reasons.join("; ")))
     }
 
@@ -190,7 +290,7 @@ impl Probe {
         HOOKS.iter().find(|h| {
             h.question == question
                 && !h.programs.is_empty()
-                && h.programs.iter().all(|p| !self.refused.contains_key(p))
+                && h.programs.iter().all(|p| self.runs(p))
         })
     }
 
@@ -202,6 +302,7 @@ impl Probe {
             .filter(|h| h.question == question)
             .flat_map(|h| h.programs)
             .filter_map(|p| Some((hook_of(p)?, self.refused.get(p)?)))
+            .filter(|(_, why)| **why != Refusal::NotTried)
             .collect();
         all.dedup_by_key(|(hook, _)| *hook);
         all
@@ -277,23 +378,34 @@ impl Probe {
             unpaired: sum(stat::UNPAIRED),
             devices_full: sum(stat::DEVICES_FULL),
             processes_full: sum(stat::PROCESSES_FULL),
+            counted_full: sum(stat::COUNTED_FULL),
         }
     }
 
     /// Runs of the tracing programs that the kernel skipped (`recursion_misses`, 5.12 and later);
-    /// known while they are loaded.
+    /// known while they are loaded. Of a program that is attached twice, as many as both copies may
+    /// have missed.
     #[must_use]
     pub fn skipped(&self) -> u64 {
-        let fds = self.ebpf.programs().filter_map(|(_, p)| match p {
-            AyaProgram::BtfTracePoint(p) => p.fd().ok().map(|fd| fd.as_fd().as_raw_fd()),
-            _ => None,
-        });
-        fds.filter_map(|fd| {
+        let misses = |name: &str| {
+            let fd = match self.ebpf.program(name)? {
+                AyaProgram::BtfTracePoint(p) => p.fd(),
+                AyaProgram::FEntry(p) => p.fd(),
+                AyaProgram::FExit(p) => p.fd(),
+                _ => return None,
+            };
+            let fd = fd.ok()?.as_fd().as_raw_fd();
             let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
             let line = text.lines().find_map(|l| l.strip_prefix("recursion_misses:"))?;
             line.trim().parse::<u64>().ok()
-        })
-        .sum()
+        };
+        let firsts = PROGRAMS.iter().filter(|p| !p.name.ends_with(COPY));
+        firsts
+            .filter_map(|p| {
+                let first = misses(p.name)?;
+                Some(misses(&format!("{}{COPY}", p.name)).map_or(first, |copy| first.min(copy)))
+            })
+            .sum()
     }
 
     /// Runs the iterator over the sockets of the watched processes; those that are new enter the
@@ -302,14 +414,15 @@ impl Probe {
     /// # Errors
     /// When the kernel refuses to run it.
     pub fn held(&mut self) -> Result<Vec<Held>, ProbeError> {
-        if self.refused.contains_key("held_sockets") {
+        let programs = ["held_sockets", "held_sockets_only"];
+        let Some(name) = programs.iter().find(|name| self.runs(name)) else {
             return Ok(Vec::new());
-        }
+        };
         let failed = |e: &dyn std::fmt::Display| ProbeError::Map {
             map: "held_sockets",
             reason: e.to_string(),
         };
-        let Some(AyaProgram::Iter(program)) = self.ebpf.program_mut("held_sockets") else {
+        let Some(AyaProgram::Iter(program)) = self.ebpf.program_mut(name) else {
             return Ok(Vec::new());
         };
         let id = program.attach().map_err(|e| failed(&e))?;
@@ -345,12 +458,7 @@ impl Probe {
     /// Detaches every hook; the maps stay readable.
     pub fn stop(&mut self) {
         for (_, program) in self.ebpf.programs_mut() {
-            // A program that was never loaded says so here; there is nothing to detach then.
-            let _ = match program {
-                AyaProgram::BtfTracePoint(p) => p.unload(),
-                AyaProgram::CgroupSock(p) => p.unload(),
-                _ => Ok(()),
-            };
+            unload(program);
         }
     }
 
@@ -386,6 +494,17 @@ impl Probe {
     }
 }
 
+/// Detaches a program. One that was never loaded says so: there is nothing to detach then.
+fn unload(program: &mut AyaProgram) {
+    let _ = match program {
+        AyaProgram::BtfTracePoint(p) => p.unload(),
+        AyaProgram::FEntry(p) => p.unload(),
+        AyaProgram::FExit(p) => p.unload(),
+        AyaProgram::CgroupSock(p) => p.unload(),
+        _ => Ok(()),
+    };
+}
+
 /// What a socket's entry starts from.
 #[must_use]
 pub fn blank() -> Socket {
@@ -394,7 +513,10 @@ pub fn blank() -> Socket {
 
 fn hook_of(program: &str) -> Option<&'static str> {
     PROGRAMS.iter().find(|p| p.name == program).map(|p| match p.attach {
-        Attach::Tracepoint(name) | Attach::Iterator(name) => name,
+        Attach::Tracepoint(name)
+        | Attach::Entry(name)
+        | Attach::Exit(name)
+        | Attach::Iterator(name) => name,
         Attach::CgroupRoot => "cgroup/sock_release",
     })
 }

@@ -74,6 +74,8 @@ pub enum Refusal {
     Absent,
     /// Not permitted.
     NotPermitted,
+    /// Another hook does its work, or was to be used.
+    NotTried,
     /// Needs something of the host that is not there.
     Host(String),
     /// The verifier, or the kernel otherwise, refused it.
@@ -84,7 +86,8 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Fields(names) => write!(f, "this kernel lacks {}", names.join("; ")),
-            Self::Absent => write!(f, "this kernel has no such tracepoint"),
+            Self::Absent => write!(f, "this kernel has no such tracepoint or function"),
+            Self::NotTried => write!(f, "not tried"),
             Self::NotPermitted => write!(f, "not permitted"),
             Self::Host(what) | Self::Refused(what) => write!(f, "{what}"),
         }

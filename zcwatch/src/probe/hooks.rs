@@ -104,16 +104,16 @@ const fn hook(
     Hook { question, name, kind, programs, certainty }
 }
 
+use super::programs::{EXACT_COMPLETIONS, EXACT_SENDS};
 use Certainty::{Inferred, Measured};
 use Kind::{Cgroup, Fentry, Iter, Kprobe, TpBtf};
 
-/// The table. The exact rows (fentry, kprobe) have no program yet: they stand where they will
-/// be tried first.
+/// The table. Rows without a program stand where they will be tried.
 pub const HOOKS: &[Hook] = &[
-    hook(Question::Send, Fentry, "msg_zerocopy_realloc", &[], Measured),
+    hook(Question::Send, Fentry, "msg_zerocopy_realloc, sendmsg", EXACT_SENDS, Measured),
     hook(Question::Send, Kprobe, "msg_zerocopy_realloc", &[], Measured),
     hook(Question::Send, TpBtf, "sock_send_length", &["send_return"], Measured),
-    hook(Question::SendEntry, Fentry, "msg_zerocopy_realloc", &[], Measured),
+    hook(Question::SendEntry, Fentry, "sendmsg", EXACT_SENDS, Measured),
     hook(
         Question::SendEntry,
         TpBtf,
@@ -122,8 +122,9 @@ pub const HOOKS: &[Hook] = &[
         Measured,
     ),
     hook(Question::SendEntry, TpBtf, "net_dev_queue", &["path_queue"], Measured),
+    hook(Question::FlagIgnored, Fentry, "sendmsg", EXACT_SENDS, Measured),
     hook(Question::FlagIgnored, TpBtf, "sock_send_length", &["send_return"], Measured),
-    hook(Question::Completion, Fentry, "msg_zerocopy_complete", &[], Measured),
+    hook(Question::Completion, Fentry, "__msg_zerocopy_callback", EXACT_COMPLETIONS, Measured),
     hook(Question::Completion, Kprobe, "msg_zerocopy_complete", &[], Measured),
     hook(
         Question::Completion,
@@ -152,10 +153,12 @@ pub const HOOKS: &[Hook] = &[
     ),
     hook(Question::Limit, Fentry, "sock_omalloc, mm_account_pinned_pages", &[], Measured),
     hook(Question::Limit, Kprobe, "sock_omalloc, mm_account_pinned_pages", &[], Measured),
+    hook(Question::Limit, Fentry, "sendmsg", EXACT_SENDS, Inferred),
     hook(Question::Limit, TpBtf, "sock_send_length", &["send_return"], Inferred),
-    hook(Question::NotificationRead, Fentry, "sock_dequeue_err_skb", &[], Measured),
+    hook(Question::NotificationRead, Fentry, "sock_dequeue_err_skb", EXACT_COMPLETIONS, Measured),
     hook(Question::NotificationRead, TpBtf, "consume_skb", &["consumed"], Measured),
     hook(Question::HeldSockets, Iter, "task_file", &["held_sockets"], Measured),
+    hook(Question::HeldSockets, Iter, "task_file", &["held_sockets_only"], Measured),
     hook(Question::Closed, Fentry, "inet_sock_destruct", &[], Measured),
     hook(Question::Closed, Cgroup, "sock_release", &["sock_released"], Measured),
     hook(Question::Closed, TpBtf, "tcp_destroy_sock", &["tcp_closed"], Measured),

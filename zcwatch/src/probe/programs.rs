@@ -6,6 +6,10 @@
 pub enum Attach {
     /// A BTF tracepoint, by name.
     Tracepoint(&'static str),
+    /// The entry of a function, by trampoline.
+    Entry(&'static str),
+    /// Its return.
+    Exit(&'static str),
     /// A BPF iterator, by name.
     Iterator(&'static str),
     /// The root of the cgroup v2 tree.
@@ -117,8 +121,107 @@ const BEGIN: &[&str] = &[
     "UARG_OPS",
 ];
 
+/// What is read when a send begins.
+const CALLED: &[&str] = &["MSG_FLAGS", "MSG_UBUF", "SK_COOKIE"];
+/// What is read when it returns.
+const RETURNED: &[&str] = &["CRED_CAPS", "OMALLOC_TRUESIZE", "SK_ZCKEY"];
+/// What a uarg itself says.
+const UARG: &[&str] =
+    &["SKB_CB", "SKB_SK", "SK_COOKIE", "UARG_BITS", "UARG_ID", "UARG_LEN", "UARG_ZEROCOPY_MASK"];
+
+/// What the name of a program's copy ends with. A program that is running on a CPU is skipped there;
+/// its copy is not.
+pub const COPY: &str = "_2";
+
+/// Programs of which one set does the work of another.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// The first set needs trampolines.
+    pub trampolines: bool,
+    /// All of these, where all attach.
+    pub exact: &'static [&'static str],
+    /// Else these.
+    pub instead: &'static [&'static str],
+}
+
+/// Sends, completions with their reads, and the sockets that were there before.
+pub const CHOICES: &[Choice] = &[
+    Choice { trampolines: true, exact: EXACT_SENDS, instead: &["send_return", "tcp_entry"] },
+    Choice { trampolines: true, exact: EXACT_COMPLETIONS, instead: &["consumed", "notified"] },
+    Choice { trampolines: false, exact: &["held_sockets"], instead: &["held_sockets_only"] },
+];
+
+/// A send from its call to its return.
+pub const EXACT_SENDS: &[&str] = &[
+    "tcp_called",
+    "tcp_called_2",
+    "tcp_returned",
+    "tcp_returned_2",
+    "udp_called",
+    "udp_called_2",
+    "udp_returned",
+    "udp_returned_2",
+    "udp6_called",
+    "udp6_called_2",
+    "udp6_returned",
+    "udp6_returned_2",
+    "id_taken",
+    "id_taken_2",
+    "id_put_back",
+    "id_put_back_2",
+];
+
+/// Completions and what is read of them.
+pub const EXACT_COMPLETIONS: &[&str] = &["completed", "completed_2", "dequeued", "dequeued_2"];
+
+/// A kernel without IPv6 has nothing for these to run on.
+pub const OPTIONAL: &[&str] = &["udp6_called", "udp6_called_2", "udp6_returned", "udp6_returned_2"];
+
+const fn entry(
+    name: &'static str,
+    function: &'static str,
+    reads: &'static [&'static [&'static str]],
+) -> Program {
+    Program { name, attach: Attach::Entry(function), reads }
+}
+const fn exit(
+    name: &'static str,
+    function: &'static str,
+    reads: &'static [&'static [&'static str]],
+) -> Program {
+    Program { name, attach: Attach::Exit(function), reads }
+}
+
 /// All programs, in the order of attaching: first those without which nothing can be watched.
 pub const PROGRAMS: &[Program] = &[
+    entry("tcp_called", "tcp_sendmsg_locked", &[WATCHED, CALLED]),
+    exit("tcp_returned", "tcp_sendmsg_locked", &[REGISTER, CALL, RETURNED]),
+    entry("tcp_called_2", "tcp_sendmsg_locked", &[WATCHED, CALLED]),
+    exit("tcp_returned_2", "tcp_sendmsg_locked", &[REGISTER, CALL, RETURNED]),
+    entry("udp_called", "udp_sendmsg", &[WATCHED, CALLED]),
+    exit("udp_returned", "udp_sendmsg", &[REGISTER, CALL, RETURNED]),
+    entry("udp_called_2", "udp_sendmsg", &[WATCHED, CALLED]),
+    exit("udp_returned_2", "udp_sendmsg", &[REGISTER, CALL, RETURNED]),
+    entry("udp6_called", "udpv6_sendmsg", &[WATCHED, CALLED]),
+    exit("udp6_returned", "udpv6_sendmsg", &[REGISTER, CALL, RETURNED]),
+    entry("udp6_called_2", "udpv6_sendmsg", &[WATCHED, CALLED]),
+    exit("udp6_returned_2", "udpv6_sendmsg", &[REGISTER, CALL, RETURNED]),
+    exit("id_taken", "msg_zerocopy_realloc", &[REGISTER, &["UARG_ID", "UARG_LEN"]]),
+    entry("id_put_back", "msg_zerocopy_put_abort", &[]),
+    entry("completed", "__msg_zerocopy_callback", &[UARG]),
+    exit(
+        "dequeued",
+        "sock_dequeue_err_skb",
+        &[&["SERR_CODE", "SERR_DATA", "SERR_INFO", "SERR_ORIGIN", "SK_COOKIE"]],
+    ),
+    exit("id_taken_2", "msg_zerocopy_realloc", &[REGISTER, &["UARG_ID", "UARG_LEN"]]),
+    entry("id_put_back_2", "msg_zerocopy_put_abort", &[]),
+    entry("completed_2", "__msg_zerocopy_callback", &[UARG]),
+    exit(
+        "dequeued_2",
+        "sock_dequeue_err_skb",
+        &[&["SERR_CODE", "SERR_DATA", "SERR_INFO", "SERR_ORIGIN", "SK_COOKIE"]],
+    ),
     Program {
         name: "consumed",
         attach: Attach::Tracepoint("consume_skb"),
@@ -197,6 +300,15 @@ pub const PROGRAMS: &[Program] = &[
             &["SKB_LIST_NEXT", "SKB_NEXT", "SK_ZCKEY", "SOCKET_SK", "TCP_SRTT"],
         ],
     },
+    Program {
+        name: "held_sockets_only",
+        attach: Attach::Iterator("task_file"),
+        reads: &[
+            REGISTER,
+            &["BY_COMM", "EVERYTHING", "SELF", "TASK_LEADER"],
+            &["SK_ZCKEY", "SOCKET_SK", "TCP_SRTT"],
+        ],
+    },
 ];
 
 impl Program {
@@ -214,6 +326,8 @@ impl Program {
     pub fn section(&self) -> String {
         match self.attach {
             Attach::Tracepoint(name) => format!("tp_btf/{name}"),
+            Attach::Entry(name) => format!("fentry/{name}"),
+            Attach::Exit(name) => format!("fexit/{name}"),
             Attach::Iterator(name) => format!("iter/{name}"),
             Attach::CgroupRoot => "cgroup/sock_release".into(),
         }

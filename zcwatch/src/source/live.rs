@@ -55,7 +55,11 @@ impl Live {
         let mut probe = Probe::attach(settings)?;
         let mut ring = probe.ring()?;
         let mut sockets = probe.sockets()?;
-        calibrate::learn(&mut sockets, &mut probe.readers()?, &mut ring)?;
+        let learnt = calibrate::learn(&mut sockets, &mut probe.readers()?, &mut ring);
+        // Where reads are told apart anyway, only what a uarg looks like is missing then.
+        if !probe.completions_are_exact() {
+            learnt?;
+        }
         Ok(Self {
             pids: probe.pids()?,
             plain: probe.plain()?,
@@ -71,6 +75,12 @@ impl Live {
             surroundings: Surroundings::default(),
             losses: Losses::default(),
         })
+    }
+
+    /// What attached, of a source that is not needed any more.
+    #[must_use]
+    pub fn into_probe(self) -> Probe {
+        self.probe
     }
 
     /// What attached.
@@ -263,7 +273,7 @@ impl Live {
         let age = if programs_have_ended() { AFTER_CLOSE } else { LONG_AFTER_CLOSE };
         while let Some((_, socket)) = self.closed.pop_front_if(older(age)) {
             let Ok(entry) = self.sockets.get(&socket.0, 0) else { continue };
-            tell(socket, &entry, &[], sink);
+            self.tell(socket, &entry, &[], sink);
             let _ = self.sockets.remove(&socket.0);
         }
     }
@@ -302,7 +312,7 @@ impl Live {
         self.tell_devices(sink);
         let entries: Vec<_> = self.sockets.iter().flatten().collect();
         for (cookie, entry) in entries {
-            tell(SocketId(cookie), &entry, &held, sink);
+            self.tell(SocketId(cookie), &entry, &held, sink);
         }
         let plain: Vec<_> = self.plain.iter().flatten().collect();
         for (pid, sends) in plain {
@@ -361,6 +371,24 @@ impl Live {
         sink(Event { ts: now(), what: What::Socket(Box::new(facts)) });
     }
 
+    /// A socket's last words: who it is by now, and its counters.
+    fn tell(
+        &self,
+        socket: SocketId,
+        entry: &raw::Socket,
+        held: &[Held],
+        sink: &mut impl FnMut(Event),
+    ) {
+        let mut counters = record::counters(socket.0, entry);
+        add_holders(&mut counters, held);
+        if self.probe.completions_are_exact() {
+            record::all_are_pieces(&mut counters);
+        }
+        let facts = record::socket(socket.0, entry);
+        sink(Event { ts: now(), what: What::Socket(Box::new(facts)) });
+        sink(Event { ts: now(), what: What::Counters(Box::new(counters)) });
+    }
+
     fn tell_losses(&mut self, sink: &mut impl FnMut(Event)) {
         let Stats { events_lost, sockets_full, paths_full, unpaired, processes_full, .. } =
             self.probe.stats();
@@ -383,15 +411,6 @@ impl Live {
 
 fn full(e: &aya::maps::MapError) -> ProbeError {
     ProbeError::Map { map: "PIDS", reason: e.to_string() }
-}
-
-/// A socket's last words: who it is by now, and its counters.
-fn tell(socket: SocketId, entry: &raw::Socket, held: &[Held], sink: &mut impl FnMut(Event)) {
-    let mut counters = record::counters(socket.0, entry);
-    add_holders(&mut counters, held);
-    let facts = record::socket(socket.0, entry);
-    sink(Event { ts: now(), what: What::Socket(Box::new(facts)) });
-    sink(Event { ts: now(), what: What::Counters(Box::new(counters)) });
 }
 
 fn add_holders(counters: &mut Counters, held: &[Held]) {

@@ -144,6 +144,17 @@ pub(super) fn socket(cookie: u64, r: &raw::Socket) -> SocketFacts {
     }
 }
 
+/// Where each completion is counted by itself, notifications hold nothing else: what was read and
+/// what is unread was merged from pieces, all of it.
+pub(super) fn all_are_pieces(c: &mut Counters) {
+    let read: u64 = c.reads.iter().sum();
+    let unread = c.pieces.iter().sum::<u64>().saturating_sub(read);
+    c.unread = Some([unread, 0]);
+    c.merged_into = [c.reads[0] + unread, c.reads[1]];
+    // Their completion was counted, or was before the watch.
+    c.unread_before = Some(0);
+}
+
 pub(super) fn counters(cookie: u64, r: &raw::Socket) -> Counters {
     Counters {
         socket: SocketId(cookie),

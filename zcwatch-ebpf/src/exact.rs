@@ -1,0 +1,252 @@
+//! The exact hooks: trampolines on the functions that take, put back, complete and report ids.
+//!
+//! A program that is already running on a CPU is skipped there, so each is attached twice, and does
+//! nothing where its copy has been. A send is in [`CALLS`] from its entry to its return; what a
+//! completion or a read was counted as is in [`COUNTED`].
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::BPF_NOEXIST,
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated::bpf_get_func_ret},
+    macros::{fentry, fexit},
+    programs::{FEntryContext, FExitContext},
+};
+use zcwatch_common::{MSG_ZEROCOPY, kind};
+
+use crate::{
+    atomic::{add, word},
+    complete::{Notification, clip, way_of, write},
+    filter::watched,
+    kernel::*,
+    layout::*,
+    maps::*,
+    send::{Return, plain, returned},
+    socket,
+};
+
+/// Two copies of one program.
+macro_rules! twice {
+    ($kind:ident($context:ty), $function:literal, $name:ident, $copy:ident => $what:expr) => {
+        #[$kind(function = $function)]
+        pub fn $name(ctx: $context) -> i32 {
+            $what(&ctx);
+            0
+        }
+        #[$kind(function = $function)]
+        pub fn $copy(ctx: $context) -> i32 {
+            $what(&ctx);
+            0
+        }
+    };
+}
+
+twice!(fentry(FEntryContext), "tcp_sendmsg_locked", tcp_called, tcp_called_2 => called);
+twice!(fexit(FExitContext), "tcp_sendmsg_locked", tcp_returned, tcp_returned_2 => done);
+twice!(fentry(FEntryContext), "udp_sendmsg", udp_called, udp_called_2 => called);
+twice!(fexit(FExitContext), "udp_sendmsg", udp_returned, udp_returned_2 => done);
+twice!(fentry(FEntryContext), "udpv6_sendmsg", udp6_called, udp6_called_2 => called);
+twice!(fexit(FExitContext), "udpv6_sendmsg", udp6_returned, udp6_returned_2 => done);
+twice!(fexit(FExitContext), "msg_zerocopy_realloc", id_taken, id_taken_2 => taken_id);
+twice!(fentry(FEntryContext), "msg_zerocopy_put_abort", id_put_back, id_put_back_2 => put_back);
+twice!(fentry(FEntryContext), "__msg_zerocopy_callback", completed, completed_2 => finished);
+twice!(fexit(FExitContext), "sock_dequeue_err_skb", dequeued, dequeued_2 => read);
+
+/// `tcp_sendmsg_locked`, `udp_sendmsg` and `udpv6_sendmsg` begin with `(sk, msg, size)`, all versions.
+#[inline(always)]
+fn called(ctx: &FEntryContext) {
+    let sk: Ptr = ctx.arg(0);
+    let msg: Ptr = ctx.arg(1);
+    // SAFETY: the function's own typed arguments.
+    unsafe {
+        // A uarg of the caller's own: io_uring, which takes no id.
+        if ended() || (known(&MSG_UBUF) && field::<u64>(msg, &MSG_UBUF) != 0) {
+            return;
+        }
+        if socket::lookup(cookie_of(sk)).is_none() && !watched() {
+            return;
+        }
+        let thread = bpf_get_current_pid_tgid();
+        let Some(place) = call_of(thread).or_else(|| new_call(thread)) else { return };
+        (*place).entry_ns = bpf_ktime_get_ns();
+        (*place).flags = field(msg, &MSG_FLAGS);
+        (*place).holds = 0;
+        (*place).whose = sk as u64;
+    }
+}
+
+/// The call of this thread on a socket, if that was seen to begin.
+#[inline(always)]
+fn open(sk: u64) -> Option<*mut Entry> {
+    let place = call_of(bpf_get_current_pid_tgid())?;
+    // SAFETY: a live map value, written by this thread only.
+    (unsafe { (*place).whose } == sk).then_some(place)
+}
+
+/// `{sock,msg}_zerocopy_realloc(sk, size, uarg…)` returned a uarg with one more id, or nothing.
+#[inline(always)]
+fn taken_id(ctx: &FExitContext) {
+    let sk: Ptr = ctx.arg(0);
+    let Some(place) = open(sk as u64) else { return };
+    // How many arguments there are depends on the version, so where the result is too.
+    let mut uarg = 0u64;
+    // SAFETY: the context of a function's return, and a word on the stack.
+    let known = unsafe { bpf_get_func_ret(ctx.as_ptr(), &raw mut uarg) };
+    if known != 0 || uarg == 0 {
+        return;
+    }
+    // The uarg is the call's own, and lives.
+    let at = UARG_ID.load() as u64;
+    let Some(uarg) = Stretch::read(uarg + at) else { return };
+    let first = uarg.get::<u32>(&UARG_ID, UARG_ID.load());
+    let len = uarg.get::<u16>(&UARG_LEN, UARG_ID.load());
+    let id = first.wrapping_add(len as u32).wrapping_sub(1);
+    if socket::lookup(cookie_of(sk)).is_none()
+        && socket::register(sk, current(), Some(id)).is_none()
+    {
+        return;
+    }
+    // SAFETY: a live map value, written by this thread only.
+    unsafe {
+        (*place).id = id;
+        (*place).holds = 1;
+    }
+}
+
+/// `{sock,msg}_zerocopy_put_abort(uarg, have_uref)`: the id goes back, and the next send takes it.
+#[inline(always)]
+fn put_back(_: &FEntryContext) {
+    if let Some(place) = call_of(bpf_get_current_pid_tgid()) {
+        // SAFETY: a live map value, written by this thread only.
+        unsafe { (*place).holds = 0 };
+    }
+}
+
+/// A protocol's sendmsg returned. Of two copies, and of two functions one in the other, the first
+/// finds the call.
+#[inline(always)]
+fn done(ctx: &FExitContext) {
+    let sk: Ptr = ctx.arg(0);
+    let ret: i32 = ctx.arg(3);
+    let Some(place) = open(sk as u64) else { return };
+    // SAFETY: a live map value, written by this thread only.
+    let call = unsafe {
+        let call = *place;
+        (*place).whose = 0;
+        call
+    };
+    if ended() {
+        return;
+    }
+    let fd = match current_call() {
+        Call::Send { fd, .. } => fd,
+        Call::Other | Call::Hidden => -1,
+    };
+    let mut entry = socket::lookup(cookie_of(sk));
+    if call.flags & MSG_ZEROCOPY == 0 {
+        if ret > 0 && socket::is_inet(sk) {
+            plain(entry, ret, fd);
+        }
+        return;
+    }
+    if entry.is_none() {
+        // It took no id: ignored, or refused.
+        entry = socket::register(sk, current(), None).map(|(_, e)| {
+            // SAFETY: a live map value and its socket.
+            unsafe { socket::start_window(e, sk) };
+            e
+        });
+    }
+    let Some(entry) = entry else { return };
+    let tid = bpf_get_current_pid_tgid() as u32;
+    let seen = Return { ret, fd, flags: call.flags, tid, call: Some(call), exact: true };
+    // SAFETY: a live map value and its socket.
+    unsafe { returned(entry, sk, &seen) };
+}
+
+/// `__msg_zerocopy_callback(uarg)`: its last reference is gone, and its bit is final.
+#[inline(always)]
+fn finished(ctx: &FEntryContext) {
+    let uarg: Ptr = ctx.arg(0);
+    // With the socket of the skb that a uarg of MSG_ZEROCOPY lives in.
+    let before = SKB_CB.load() - SKB_SK.load();
+    let Some(home) = Stretch::read(uarg as u64 - before as u64) else { return };
+    let len = home.get::<u16>(&UARG_LEN, before.wrapping_neg()) as u32;
+    // Its only id was put back.
+    if len == 0 {
+        return;
+    }
+    let sk = home.get::<u64>(&SKB_SK, SKB_SK.load());
+    let cookie = peek::<u64>(sk + SK_COOKIE.load() as u64).unwrap_or(0);
+    let Some(entry) = socket::lookup(cookie) else { return };
+    let lo = home.get::<u32>(&UARG_ID, before.wrapping_neg());
+    if !first(uarg as u64, cookie, lo) {
+        return;
+    }
+    let bits = home.get::<u8>(&UARG_BITS, before.wrapping_neg());
+    let copied = bits as u32 & UARG_ZEROCOPY_MASK.load() == 0;
+    let way = way_of(cookie, lo);
+    // SAFETY: a live map value.
+    unsafe {
+        let seen = clip(entry, lo, lo.wrapping_add(len).wrapping_sub(1));
+        add(&raw mut (*entry).before, seen.below);
+        if seen.ids > 0 {
+            add(&raw mut (*entry).pieces[copied as usize & 1], seen.ids);
+            write(kind::PIECE, cookie, &seen, copied, 0, way);
+        }
+        if !way.is_null() {
+            (*way).key = 0;
+        }
+    }
+}
+
+/// `sock_dequeue_err_skb(sk)` returned an skb of the error queue, or nothing. Whatever the caller
+/// asked for, it is off the queue (MSG_PEEK makes no difference).
+#[inline(always)]
+fn read(ctx: &FExitContext) {
+    let sk: Ptr = ctx.arg(0);
+    let skb: u64 = ctx.arg(1);
+    if skb == 0 {
+        return;
+    }
+    let cookie = cookie_of(sk);
+    let Some(entry) = socket::lookup(cookie) else { return };
+    let Some(n) = Notification::at(skb) else { return };
+    if !first(skb + 1, cookie, n.lo) {
+        return;
+    }
+    let which = n.copied as usize & 1;
+    // SAFETY: a live map value.
+    unsafe {
+        let seen = clip(entry, n.lo, n.hi);
+        if seen.ids > 0 {
+            add(&raw mut (*entry).notifications_read, 1);
+            add(&raw mut (*entry).reads[which], seen.ids);
+            add(&raw mut (*entry).merged_into[which], seen.ids);
+            write(kind::READ, cookie, &seen, n.copied, 0, core::ptr::null_mut());
+        }
+    }
+}
+
+/// Is this the first to count the skb at this address as this socket's `id`? Its memory may be
+/// another id's later, never the same one's: an id completes once, and is read once.
+#[inline(always)]
+fn first(skb: u64, cookie: u64, id: u32) -> bool {
+    let key = way_key(cookie, id);
+    for _ in 0..2 {
+        if let Some(counted) = COUNTED.get_ptr_mut(skb) {
+            let counted = word(counted);
+            let old = counted.load();
+            return old != key && counted.replace(old, key);
+        }
+        match COUNTED.insert(skb, key, BPF_NOEXIST as u64) {
+            Ok(()) => return true,
+            // The other one was quicker, on its CPU.
+            Err(e) if e as i64 == socket::EEXIST => {}
+            Err(_) => {
+                count(zcwatch_common::stat::COUNTED_FULL);
+                return true;
+            }
+        }
+    }
+    false
+}
