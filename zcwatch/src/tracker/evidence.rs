@@ -183,6 +183,12 @@ impl Evidence {
         }
     }
 
+    /// Is this about a copy that the completion shows?
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        !matches!(self.place, Place::Hidden { .. })
+    }
+
     /// Nothing is known.
     #[must_use]
     pub fn nothing() -> Self {

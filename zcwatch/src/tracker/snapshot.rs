@@ -6,7 +6,7 @@ use super::{
     Devices,
     evidence::{Evidence, Group},
     latency::Latency,
-    socket::{Waits, is_shown},
+    socket::Waits,
 };
 use crate::{
     event::{
@@ -115,6 +115,10 @@ impl Sizes {
             below >= half
         });
         Some((min, median.map_or(max, |(size, _)| *size), max))
+    }
+
+    pub(super) fn add(&mut self, bytes: u32) {
+        *self.0.entry(bytes).or_default() += 1;
     }
 
     fn merge(&mut self, other: &Self) {
@@ -316,13 +320,13 @@ impl SocketSnapshot {
     /// Ids reported zero-copy that took a way that copies.
     #[must_use]
     pub fn hidden(&self) -> u64 {
-        self.evidence.iter().filter(|(e, _)| !is_shown(e)).map(|(_, g)| g.sends).sum()
+        self.evidence.iter().filter(|(e, _)| !e.is_shown()).map(|(_, g)| g.sends).sum()
     }
 
     /// Copied ids of which it is known where; fewer than were copied where events were lost.
     #[must_use]
     pub fn explained(&self) -> u64 {
-        self.evidence.iter().filter(|(e, _)| is_shown(e)).map(|(_, g)| g.sends).sum()
+        self.evidence.iter().filter(|(e, _)| e.is_shown()).map(|(_, g)| g.sends).sum()
     }
 
     /// Completions of sends from before the window that are still to be read, where the queue was

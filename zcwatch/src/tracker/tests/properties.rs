@@ -14,7 +14,6 @@ use crate::{
         Snapshot, Tracker,
         latency::Latency,
         snapshot::{Agreement, SocketSnapshot},
-        socket::is_shown,
     },
 };
 
@@ -109,7 +108,7 @@ proptest! {
                 *places.entry(evidence.place).or_default() += group.sends;
             }
             prop_assert_eq!(places, truth.places(asked.now, asked.last));
-            let shown = socket.evidence.iter().filter(|(e, _)| is_shown(e));
+            let shown = socket.evidence.iter().filter(|(e, _)| e.is_shown());
             prop_assert_eq!(shown.map(|(_, g)| g.sends).sum::<u64>(), socket.counts.copied);
             Ok(())
         })?;

@@ -1,0 +1,88 @@
+//! Sends: those that took an id, those that did not, and those without the flag.
+
+use serde::{Deserialize, Serialize};
+
+use super::SocketId;
+
+/// A send that took an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Which socket.
+    pub socket: SocketId,
+    /// The id.
+    pub id: u32,
+    /// The id was read under the socket's lock; else it was taken from the key after the call.
+    pub id_exact: bool,
+    /// Bytes taken; 0 with an error.
+    pub bytes: u32,
+    /// The call failed with this errno and kept its id.
+    pub errno: Option<i32>,
+    /// First sight inside the call, ns since boot.
+    pub entry: Option<u64>,
+    /// The process.
+    pub pid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// The descriptor.
+    pub fd: Option<i32>,
+    /// MSG_MORE was passed.
+    pub more: bool,
+    /// Its id is below the window.
+    pub before: bool,
+}
+
+/// A zerocopy send that failed and took no id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedSend {
+    /// Which socket.
+    pub socket: SocketId,
+    /// The error.
+    pub errno: i32,
+    /// The process.
+    pub pid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// The descriptor.
+    pub fd: Option<i32>,
+    /// Option memory in use right after, bytes.
+    pub optmem_used: u32,
+    /// Its limit, bytes.
+    pub optmem_max: Option<u32>,
+    /// Memory locked by the user right after, bytes.
+    pub memlock_used: u64,
+    /// Its limit, bytes; `None`: unlimited.
+    pub memlock_limit: Option<u64>,
+}
+
+/// A send whose flag the kernel ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IgnoredSend {
+    /// Which socket.
+    pub socket: SocketId,
+    /// Bytes taken.
+    pub bytes: u32,
+    /// The process.
+    pub pid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// The descriptor.
+    pub fd: Option<i32>,
+}
+
+/// Sends without MSG_ZEROCOPY. Those of io_uring and of 32-bit tasks are not in it: their flags
+/// are not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlainSends {
+    /// The process.
+    pub pid: u32,
+    /// How many.
+    pub sends: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Those of at least [`zcwatch_common::LARGE`] bytes.
+    pub large: u64,
+    /// Their bytes.
+    pub large_bytes: u64,
+    /// The descriptor of the last large one.
+    pub fd: Option<i32>,
+}

@@ -1,0 +1,94 @@
+//! What is known of a socket at one moment.
+
+use super::{SocketTracker, ids::Half};
+use crate::{
+    event::{Counters, SocketId},
+    tracker::{
+        evidence::{Evidence, Group},
+        snapshot::{Agreement, SocketSnapshot},
+    },
+};
+
+impl SocketTracker {
+    /// What is known now; `None` for a socket that was never described.
+    #[must_use]
+    pub fn snapshot(&self, id: SocketId, now: u64, lossy: bool) -> Option<SocketSnapshot> {
+        let facts = self.facts.clone()?;
+        let mut counts = self.counts.clone();
+        // A send may complete before it returns: its id is taken all the same.
+        counts.sends = self.taken.saturating_sub(self.base);
+        counts.with_error = self.seen.with_error;
+        let mut agreement = Agreement::NotAsked;
+        let mut silent = 0;
+        if let Some(c) = &self.counters {
+            agreement = if self.matches(c) { Agreement::Yes } else { Agreement::No };
+            counts.take_exact(c);
+            if lossy || agreement == Agreement::No {
+                counts.take_counted(c);
+            } else if self.reads.is_empty() && self.fresh_heads.is_empty() {
+                // A notification that was not the queue's tail when its start was reported, and
+                // was not read, is known by the look at the queue only.
+                silent = counts.take_waiting(c);
+            }
+        }
+        let unread = (counts.copied + counts.reported).saturating_sub(counts.read);
+        counts.unread = unread;
+        let open = counts.sends.saturating_sub(counts.copied + counts.reported);
+        if self.closed.is_some() {
+            counts.closed_in_flight = open;
+        } else {
+            counts.in_flight = open;
+        }
+        Some(SocketSnapshot {
+            id,
+            counts,
+            evidence: self.evidence(silent),
+            pids: self.pids.iter().copied().collect(),
+            fds: self.fds.iter().copied().collect(),
+            closed: self.closed,
+            oldest_unread: self.oldest_unread(),
+            first_completion: self.first_completion,
+            last_completion: self.last_completion,
+            last_read: self.last_read,
+            last_failure: self.last_failure,
+            failed_with: self.failed_with,
+            errors: self.errors.clone(),
+            waits: self.waits,
+            counters: self.counters.clone(),
+            overlapped: self.counters.as_ref().is_some_and(|c| c.overlapped),
+            device: self.device,
+            agreement,
+            asked: now,
+            facts,
+        })
+    }
+
+    /// Groups, with the completed ids whose send was not seen added, their bytes unknown, and
+    /// `silent` copies of which nothing else is known.
+    fn evidence(&self, silent: u64) -> Vec<(Evidence, Group)> {
+        let mut groups = self.groups.clone();
+        if silent > 0 {
+            groups.entry(Evidence::nothing()).or_default().sends += silent;
+        }
+        if let Some(facts) = &self.facts {
+            for half in self.halves.values() {
+                if let Half::Done { way, sight: Some(sight), .. } = half {
+                    let e = Evidence::of(way, sight, None, facts);
+                    groups.entry(e).or_default().sends += 1;
+                }
+            }
+        }
+        groups.into_iter().collect()
+    }
+
+    fn oldest_unread(&self) -> Option<u64> {
+        let pieces = self.pieces.values().filter_map(|p| p.ts);
+        self.heads.values().map(|h| h.ts).chain(pieces).min()
+    }
+
+    fn matches(&self, c: &Counters) -> bool {
+        let seen = &self.seen;
+        (seen.sends, seen.with_error) == (c.sends, c.with_error)
+            && (seen.pieces, seen.reads) == (c.pieces, c.reads)
+    }
+}
