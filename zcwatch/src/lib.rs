@@ -10,5 +10,6 @@ pub mod output;
 pub mod probe;
 pub mod recording;
 pub mod source;
+pub mod sums;
 pub mod target;
 pub mod tracker;

@@ -3,7 +3,7 @@
 use super::{Exit, print};
 use crate::{
     cli::Format,
-    diagnosis::{Context, Finding, FindingId, diagnose},
+    diagnosis::{Context, Finding, FindingId, diagnose, judge},
     host::process,
     output::{
         json::{About, Report},
@@ -11,8 +11,13 @@ use crate::{
         text,
     },
     recording::Header,
-    tracker::{Snapshot, Tracker},
+    tracker::{Snapshot, Tracker, ended::ROWS},
 };
+
+/// What takes the events of a report.
+pub(super) fn tracker() -> Tracker {
+    Tracker::keeping(ROWS, judge)
+}
 
 /// What was found.
 pub(super) struct Outcome {

@@ -13,10 +13,10 @@ use anyhow::Context as _;
 
 use super::{
     Exit, Usage,
-    outcome::{Outcome, exit},
+    outcome::{Outcome, exit, tracker},
     session::{HINT, Session},
 };
-use crate::{cli, host::process, probe::Settings, source::Recorded, tracker::Tracker};
+use crate::{cli, host::process, probe::Settings, source::Recorded};
 use save::{Destination, Saving};
 
 /// How long to watch where nothing else ends the watch.
@@ -69,7 +69,7 @@ fn read_back(args: &cli::Report, file: &Path) -> anyhow::Result<Exit> {
         let opened = File::open(file).with_context(|| format!("could not open {name}"))?;
         (name, Box::new(BufReader::with_capacity(1 << 16, opened)))
     };
-    let mut tracker = Tracker::default();
+    let mut tracker = tracker();
     let mut recorded = Recorded::open(from).with_context(|| name.clone())?;
     while let Some(event) = recorded.event().with_context(|| name.clone())? {
         tracker.apply(&event);

@@ -115,8 +115,10 @@ pub struct Finding {
     pub cause: Option<&'static str>,
     /// How bad.
     pub severity: Severity,
-    /// The sockets it is about.
+    /// The sockets it is about that have a row.
     pub sockets: Vec<SocketId>,
+    /// How many without a row it is about too.
+    pub folded: u64,
     /// One sentence, with numbers.
     pub sentence: String,
     /// What it rests on.

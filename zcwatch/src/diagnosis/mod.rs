@@ -13,6 +13,7 @@ pub use words::time;
 use cause::Case;
 pub use cause::{CAUSES, Cause, hidden_words};
 pub use finding::{Finding, FindingId, Severity};
+pub use rules::judge;
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,8 @@ pub struct CausedCopies {
     pub device: Option<u16>,
     /// How many.
     pub group: Group,
+    /// How many of them with that evidence.
+    pub largest: u64,
     /// How sure the cause is.
     pub certainty: Certainty,
 }
@@ -69,7 +72,8 @@ pub fn causes_of(socket: &SocketSnapshot, snapshot: &Snapshot) -> Vec<CausedCopi
             Some(known) => known.group.merge(group),
             None => {
                 let evidence = *evidence;
-                all.push(CausedCopies { cause, evidence, device, group: *group, certainty });
+                let (group, largest) = (*group, group.sends);
+                all.push(CausedCopies { cause, evidence, device, group, largest, certainty });
             }
         }
     }

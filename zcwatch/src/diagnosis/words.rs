@@ -84,7 +84,7 @@ pub(super) fn process(comm: &str, pid: u32) -> String {
 /// [`process`], of one that is known by its id.
 pub(super) fn process_of(pid: u32, snapshot: &Snapshot) -> String {
     let watched = snapshot.processes.get(&pid).map(|p| &p.comm);
-    let sender = || snapshot.sockets.iter().find(|s| s.facts.pid == pid).map(|s| &s.facts.comm);
+    let sender = || snapshot.first(|s| s.facts.pid == pid).map(|s| &s.facts.comm);
     watched.or_else(sender).map_or_else(|| format!("pid {pid}"), |comm| process(comm, pid))
 }
 
@@ -117,7 +117,7 @@ pub(super) fn in_netns(
     if context.own_netns.is_none_or(|own| own == netns) {
         return command.to_owned();
     }
-    let inside = snapshot.sockets.iter().find(|s| s.facts.netns == netns).map(|s| s.facts.pid);
+    let inside = snapshot.first(|s| s.facts.netns == netns).map(|s| s.facts.pid);
     match inside {
         Some(pid) => format!("nsenter -t {pid} -n {command}"),
         None => format!("{command}   (in network namespace {netns})"),

@@ -1,6 +1,6 @@
 //! The report for a person, or for a ticket.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use super::{
     json::About,
@@ -11,11 +11,13 @@ use crate::{
     diagnosis::{Finding, FindingId, causes_of, time},
     host::process::escape,
     probe::hooks::{Certainty, Question},
+    sums::{add, sum},
     target::Target,
     tracker::{
         Snapshot,
+        ended::OfProcess,
         latency::Latency,
-        snapshot::{Agreement, SocketSnapshot},
+        snapshot::{Agreement, Counts, SocketSnapshot},
     },
 };
 
@@ -28,7 +30,9 @@ pub fn report(about: &About, snapshot: &Snapshot, findings: &[Finding], style: S
     let mut out = String::new();
     header(&mut out, about, snapshot, style);
     verdict(&mut out, &about.target, snapshot, findings, style);
-    sockets(&mut out, snapshot, about.answers(Question::CopyPlace));
+    let places = about.answers(Question::CopyPlace);
+    sockets(&mut out, snapshot, places);
+    folded(&mut out, snapshot, places);
     rings(&mut out, snapshot);
     footer(&mut out, snapshot);
     for line in &about.unseen {
@@ -137,7 +141,8 @@ fn unseen_because(target: &Target, snapshot: &Snapshot) -> &'static str {
 /// Nothing was lost that a verdict would need.
 fn all_seen(snapshot: &Snapshot) -> bool {
     let l = snapshot.losses;
-    l.events + l.sockets + l.processes + l.skipped == 0 && snapshot.counters_agree() != Some(false)
+    [l.events, l.sockets, l.processes, l.skipped] == [0; 4]
+        && snapshot.counters_agree() != Some(false)
 }
 
 fn sockets(out: &mut String, snapshot: &Snapshot, places: bool) {
@@ -155,6 +160,44 @@ fn sockets(out: &mut String, snapshot: &Snapshot, places: bool) {
     }
 }
 
+/// Ended sockets without a row.
+fn folded(out: &mut String, snapshot: &Snapshot, places: bool) {
+    let all = OfProcess::all(&snapshot.folded);
+    for of in all.iter().take(LISTED) {
+        let whose = match of.process {
+            Some((pid, comm)) => format!("{} (pid {pid})", escape(comm)),
+            None => "several processes".to_owned(),
+        };
+        let n = if of.sockets == 1 { "1 more socket".into() } else { more_sockets(of.sockets) };
+        let _ = writeln!(out, "  {n} of {whose}, closed, added up");
+        let release = of.counts.release.summary();
+        let release = release.map(|s| format!("release {} to {}", time(s.min), time(s.max)));
+        let _ = writeln!(out, "    {}", parts(&of.counts, release, 0).join("   "));
+        if places {
+            let copies = of.kinds.iter().flat_map(|kind| causes_of(&kind.sum, snapshot));
+            let mut sends: BTreeMap<_, (u64, &str)> = BTreeMap::new();
+            for c in copies {
+                let (n, title) = sends.entry(c.cause.key).or_default();
+                add(n, c.group.sends);
+                *title = c.cause.title;
+            }
+            sends.into_iter().for_each(|(key, (n, title))| cause(out, key, n, title));
+        }
+    }
+    if all.len() > LISTED {
+        let sockets = sum(all.iter().skip(LISTED).map(|of| of.sockets));
+        let _ = writeln!(
+            out,
+            "  … and {} of other processes, closed, added up in --format json",
+            more_sockets(sockets)
+        );
+    }
+}
+
+fn more_sockets(n: u64) -> String {
+    format!("{} more sockets", grouped(n))
+}
+
 fn one_socket(out: &mut String, s: &SocketSnapshot, snapshot: &Snapshot, places: bool) {
     let c = &s.counts;
     let closed = if s.closed.is_some() { "   closed" } else { "" };
@@ -167,13 +210,31 @@ fn one_socket(out: &mut String, s: &SocketSnapshot, snapshot: &Snapshot, places:
         escape(&s.facts.comm),
         s.facts.pid
     );
+    let _ = writeln!(
+        out,
+        "    {}",
+        parts(c, latency("release", &c.release), s.unread_before()).join("   ")
+    );
+    if !places {
+        return;
+    }
+    for c in causes_of(s, snapshot) {
+        cause(out, c.cause.key, c.group.sends, c.cause.title);
+    }
+}
+
+fn cause(out: &mut String, key: &str, sends: u64, title: &str) {
+    let _ = writeln!(out, "    {key:<22} {:>9}   {title}", grouped(sends));
+}
+
+fn parts(c: &Counts, release: Option<String>, unread_before: u64) -> Vec<String> {
     let mut parts = vec![
         format!("{} sends", grouped(c.sends)),
         format!("{} B", grouped(c.bytes)),
         format!("copied {}", grouped(c.copied)),
         format!("reported zero-copy {}", grouped(c.reported)),
     ];
-    parts.extend(latency("release", &c.release));
+    parts.extend(release);
     parts.push(format!("unread {}", grouped(c.unread)));
     for (n, what) in [
         (c.in_flight, "in flight"),
@@ -184,7 +245,7 @@ fn one_socket(out: &mut String, s: &SocketSnapshot, snapshot: &Snapshot, places:
         (c.failed_other, "failed"),
         (c.ignored, "with the flag ignored"),
         (c.misled, "misled"),
-        (s.unread_before(), "unread from before the watch"),
+        (unread_before, "unread from before the watch"),
         (c.before_attach, "sent before the watch and completed in it"),
         (c.before_return, "completed before their start was seen"),
     ] {
@@ -192,19 +253,7 @@ fn one_socket(out: &mut String, s: &SocketSnapshot, snapshot: &Snapshot, places:
             parts.push(format!("{} {what}", grouped(n)));
         }
     }
-    let _ = writeln!(out, "    {}", parts.join("   "));
-    if !places {
-        return;
-    }
-    for cause in causes_of(s, snapshot) {
-        let _ = writeln!(
-            out,
-            "    {:<22} {:>9}   {}",
-            cause.cause.key,
-            grouped(cause.group.sends),
-            cause.cause.title
-        );
-    }
+    parts
 }
 
 fn latency(name: &str, l: &Latency) -> Option<String> {
@@ -271,8 +320,7 @@ fn footer(out: &mut String, snapshot: &Snapshot) {
             grouped(snapshot.losses.paths)
         );
     }
-    if snapshot.losses.unpaired > 0 && snapshot.sockets.iter().any(|s| s.agreement == Agreement::No)
-    {
+    if snapshot.losses.unpaired > 0 && snapshot.parts().any(|s| s.agreement == Agreement::No) {
         let _ = writeln!(
             out,
             "  {} merged completions were not paired: copied counts may be off by their ids",

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use zcwatch_common::{mark, sign};
 
 use super::Devices;
-use crate::event::{Family, Hop, Protocol, SocketFacts, Stage, Way};
+use crate::{
+    event::{Family, Hop, Protocol, SocketFacts, Stage, Way},
+    sums::add,
+};
 
 /// `NETIF_F_SG` (include/linux/netdev_features.h, all versions).
 const SG: u64 = 1 << 0;
@@ -99,17 +102,22 @@ pub struct Group {
 impl Group {
     /// Adds one more.
     pub fn add(&mut self, bytes: u32, done: Option<u64>) {
-        self.sends += 1;
-        self.bytes += u64::from(bytes);
+        self.add_sends(1);
+        add(&mut self.bytes, bytes.into());
         let span = done.map(|ts| (ts, ts));
         self.span = join(self.span, span);
     }
 
     /// Adds another one's.
     pub fn merge(&mut self, other: &Self) {
-        self.sends += other.sends;
-        self.bytes += other.bytes;
+        self.add_sends(other.sends);
+        add(&mut self.bytes, other.bytes);
         self.span = join(self.span, other.span);
+    }
+
+    /// Adds some of which nothing else is known.
+    pub(super) fn add_sends(&mut self, n: u64) {
+        add(&mut self.sends, n);
     }
 }
 
@@ -162,9 +170,9 @@ impl Evidence {
     #[must_use]
     pub fn of(way: &Way, sight: &Sight, message: Option<Message>, socket: &SocketFacts) -> Self {
         let Sight { place, mtu, features } = *sight;
-        let over_mtu = message
-            .zip(mtu)
-            .map(|(m, mtu)| socket.protocol == Protocol::Udp && m.bytes + headers(socket) > mtu);
+        let over_mtu = message.zip(mtu).map(|(m, mtu)| {
+            socket.protocol == Protocol::Udp && m.bytes.saturating_add(headers(socket)) > mtu
+        });
         let corked = socket.protocol == Protocol::Udp
             && (way.marks & mark::CORKED != 0 || message.is_some_and(|m| m.more));
         let signs = place.signs(way);

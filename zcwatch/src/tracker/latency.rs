@@ -1,11 +1,16 @@
 //! Latencies: how long until a buffer came back, and until the application knew.
 
-use hdrhistogram::Histogram;
+use crate::sums::add;
+
+/// Bits of a time that are kept: percentiles are then exact to 1 %.
+const KEPT: u32 = 7;
 
 /// A distribution of times, ns. Percentiles are exact to 1 %, minimum and maximum exactly.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latency {
-    histogram: Option<Histogram<u64>>,
+    /// Samples by the bucket of their time, in its order. A socket has few buckets: most of its
+    /// times are alike.
+    buckets: Vec<(u16, u64)>,
     min: u64,
     max: u64,
     count: u64,
@@ -30,8 +35,24 @@ pub struct Summary {
 
 impl Default for Latency {
     fn default() -> Self {
-        Self { histogram: None, min: u64::MAX, max: 0, count: 0 }
+        Self { buckets: Vec::new(), min: u64::MAX, max: 0, count: 0 }
     }
+}
+
+/// The bucket of a time: itself where it is short, else its leading bits and how many follow.
+fn bucket(ns: u64) -> u16 {
+    let shift = (u64::BITS - ns.leading_zeros()).saturating_sub(KEPT + 1);
+    // At most 56 << 7 | 255.
+    u16::try_from((u64::from(shift) << KEPT) + (ns >> shift)).unwrap_or(u16::MAX)
+}
+
+/// The longest time in a bucket, ns.
+fn longest(bucket: u16) -> u64 {
+    let bucket = u64::from(bucket);
+    let shift = (bucket >> KEPT).saturating_sub(1);
+    let lead = bucket - (shift << KEPT);
+    // The last bucket ends with the largest number there is.
+    (lead + 1).checked_mul(1 << shift).map_or(u64::MAX, |above| above - 1)
 }
 
 impl Latency {
@@ -42,41 +63,71 @@ impl Latency {
         }
         self.min = self.min.min(ns);
         self.max = self.max.max(ns);
-        self.count += n;
-        if self.histogram.is_none() {
-            // Grows as needed; fails only for a precision above 5 digits.
-            self.histogram = Histogram::new(2).ok();
-        }
-        if let Some(h) = &mut self.histogram {
-            let _ = h.record_n(ns.max(1), n);
+        add(&mut self.count, n);
+        self.put(bucket(ns), n);
+    }
+
+    fn put(&mut self, bucket: u16, n: u64) {
+        match self.buckets.binary_search_by_key(&bucket, |(b, _)| *b) {
+            Ok(at) => add(&mut self.buckets[at].1, n),
+            Err(at) => self.buckets.insert(at, (bucket, n)),
         }
     }
 
     /// Adds all of another one's samples.
     pub fn merge(&mut self, other: &Self) {
-        let Some(theirs) = &other.histogram else { return };
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
-        self.count += other.count;
-        match &mut self.histogram {
-            Some(mine) => {
-                let _ = mine.add(theirs);
+        add(&mut self.count, other.count);
+        other.buckets.iter().for_each(|(bucket, n)| self.put(*bucket, *n));
+    }
+
+    /// Keeps of the samples what the summary is made of.
+    pub fn reduce(&mut self) {
+        let mut kept: Vec<(u16, u64)> = Vec::new();
+        let mut below = 0;
+        for percent in [50, 90, 99, 100] {
+            let (Some(bucket), rank) = (self.at(percent), self.rank(percent)) else { return };
+            // As many as are not above it, so that it is found at the same rank.
+            let n = rank.saturating_sub(below);
+            below = below.max(rank);
+            match kept.last_mut().filter(|(last, _)| *last == bucket) {
+                Some((_, known)) => add(known, n),
+                None if n > 0 => kept.push((bucket, n)),
+                None => {}
             }
-            None => self.histogram = Some(theirs.clone()),
         }
+        kept.shrink_to_fit();
+        self.buckets = kept;
+    }
+
+    /// Which sample, in the order of their times, is the percentile; the first is 1.
+    fn rank(&self, percent: u64) -> u64 {
+        let rank = (u128::from(self.count) * u128::from(percent)).div_ceil(100);
+        u64::try_from(rank).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// The bucket of a percentile.
+    fn at(&self, percent: u64) -> Option<u16> {
+        let rank = self.rank(percent);
+        let mut upto: u64 = 0;
+        let found = self.buckets.iter().find(|(_, n)| {
+            add(&mut upto, *n);
+            upto >= rank
+        });
+        found.or(self.buckets.last()).map(|(bucket, _)| *bucket)
     }
 
     /// `None` without samples.
     #[must_use]
     pub fn summary(&self) -> Option<Summary> {
-        let h = self.histogram.as_ref().filter(|_| self.count > 0)?;
-        let at = |q| h.value_at_quantile(q).clamp(self.min, self.max);
+        let at = |percent| Some(longest(self.at(percent)?).clamp(self.min, self.max));
         Some(Summary {
             count: self.count,
             min: self.min,
-            p50: at(0.50),
-            p90: at(0.90),
-            p99: at(0.99),
+            p50: at(50)?,
+            p90: at(90)?,
+            p99: at(99)?,
             max: self.max,
         })
     }
@@ -84,6 +135,8 @@ impl Latency {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -102,5 +155,34 @@ mod tests {
         other.record(5, 1000);
         other.merge(&l);
         assert_eq!(other.summary().map(|s| (s.count, s.min, s.p50)), Some((2000, 5, 5)));
+    }
+
+    #[test]
+    fn every_time_is_in_its_bucket() {
+        for bits in 0..64 {
+            for ns in [1 << bits, (1 << bits) | ((1 << bits) - 1), (1 << bits) + (1 << bits) / 3] {
+                let longest = longest(bucket(ns));
+                assert!(longest >= ns && longest - ns <= ns / 128, "{ns}: {longest}");
+                assert_eq!(bucket(longest), bucket(ns));
+                assert!(longest == u64::MAX || bucket(longest + 1) == bucket(ns) + 1);
+            }
+        }
+        assert_eq!(longest(bucket(0)), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn a_reduced_distribution_has_the_same_summary(
+            all in prop::collection::vec((any::<u64>(), 0_u32..64, 0..100_u64), 0..50)
+        ) {
+            let mut l = Latency::default();
+            all.iter().for_each(|(ns, shift, n)| l.record(ns >> shift, *n));
+            let whole = l.summary();
+            l.reduce();
+            prop_assert_eq!(l.summary(), whole);
+            prop_assert!(l.buckets.len() <= 4);
+            l.reduce();
+            prop_assert_eq!(l.summary(), whole);
+        }
     }
 }

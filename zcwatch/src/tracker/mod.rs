@@ -1,6 +1,7 @@
 //! From events to a snapshot: which ids were sent, completed, copied and read. Pure: values in,
 //! values out; time is in the events.
 
+pub mod ended;
 pub mod evidence;
 pub mod ids;
 pub mod latency;
@@ -10,7 +11,7 @@ pub mod story;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     event::{
@@ -19,8 +20,9 @@ use crate::{
     },
     host::packet::Sniffer,
 };
+use ended::{Ended, Judge, Looks, REST};
 pub use snapshot::Snapshot;
-use snapshot::{Presence, RingUse, SnifferSeen, SocketSnapshot};
+use snapshot::{Counts, Presence, RingUse, SnifferSeen, SocketSnapshot};
 use socket::SocketTracker;
 use story::Story;
 
@@ -40,6 +42,12 @@ fn keep<T>(all: &mut Vec<(u64, T)>, ts: u64, new: T) {
 #[derive(Debug, Default)]
 pub struct Tracker {
     sockets: BTreeMap<SocketId, SocketTracker>,
+    /// Closed, and counted for the last time; by the time of their close.
+    leaving: BTreeSet<(u64, SocketId)>,
+    ended: Ended,
+    /// The latest event of a probe.
+    probed: u64,
+    looks: Looks,
     devices: Devices,
     processes: BTreeMap<u32, ProcessFacts>,
     sniffers: BTreeMap<(u32, u32, u64), SnifferSeen>,
@@ -54,33 +62,41 @@ pub struct Tracker {
 }
 
 impl Tracker {
+    /// Of ended sockets keeps so many rows; the judge says what the others have in common.
+    #[must_use]
+    pub fn keeping(rows: usize, judge: Judge) -> Self {
+        let mut tracker = Self::default();
+        tracker.ended.keep(rows, judge);
+        tracker
+    }
+
     /// Takes one event.
     pub fn apply(&mut self, event: &Event) {
         let ts = event.ts;
         match &event.what {
             What::Socket(facts) => {
-                let socket = self.sockets.entry(facts.socket).or_default();
-                if self.with_stories {
-                    socket.tell_stories();
-                }
-                socket.describe(facts, ts);
+                let with_stories = self.with_stories;
+                self.of(facts.socket, |socket, _| {
+                    if with_stories {
+                        socket.tell_stories();
+                    }
+                    socket.describe(facts);
+                });
             }
-            What::Send(sent) => {
-                self.sockets.entry(sent.socket).or_default().sent(sent, ts);
+            What::Send(sent) => self.probed(ts, sent.socket, |s, _| s.sent(sent, ts)),
+            What::Ignored(i) => self.probed(ts, i.socket, |s, _| s.ignored(i)),
+            What::Failed(failed) => self.probed(ts, failed.socket, |s, _| s.failed(failed, ts)),
+            What::Started(r) => self.probed(ts, r.socket, |s, all| s.started(r, ts, all)),
+            What::Merged(r) => self.probed(ts, r.socket, |s, all| s.merged(r, ts, all)),
+            What::Read(r) => self.probed(ts, r.socket, |s, all| s.read(r, ts, all)),
+            What::Closed { socket } => {
+                self.probed(ts, *socket, |s, _| s.closed(ts));
+                self.may_leave(*socket);
             }
-            What::Ignored(ignored) => self.socket(ignored.socket).ignored(ignored),
-            What::Failed(failed) => self.socket(failed.socket).failed(failed, ts),
-            What::Started(range) => {
-                self.sockets.entry(range.socket).or_default().started(range, ts, &self.devices);
+            What::Counters(counters) => {
+                self.of(counters.socket, |s, _| s.count(counters));
+                self.may_leave(counters.socket);
             }
-            What::Merged(range) => {
-                self.sockets.entry(range.socket).or_default().merged(range, ts, &self.devices);
-            }
-            What::Read(range) => {
-                self.sockets.entry(range.socket).or_default().read(range, ts, &self.devices);
-            }
-            What::Closed { socket } => self.socket(*socket).closed(ts),
-            What::Counters(counters) => self.socket(counters.socket).count(counters),
             What::Device(facts) => {
                 self.devices.insert(facts.index, facts.clone());
             }
@@ -109,16 +125,22 @@ impl Tracker {
             socket.settle(until);
         }
         let lossy = self.losses.events > 0;
-        let sockets: Vec<_> =
-            self.sockets.iter().filter_map(|(id, s)| s.snapshot(*id, end, lossy)).collect();
-        self.around(start, end, sockets)
+        let open = self.sockets.iter().filter_map(|(id, s)| s.snapshot(*id, end, lossy));
+        let mut sockets: Vec<_> = open.chain(self.ended.rows().cloned()).collect();
+        sockets.sort_by_key(|s| s.id);
+        Snapshot {
+            folded: self.ended.folded().cloned().collect(),
+            spread: self.ended.spread().clone(),
+            ..self.around(start, end, sockets)
+        }
     }
 
     /// What is known now, of one socket only: cheap where there are many.
     #[must_use]
     pub fn snapshot_of(&self, id: SocketId, start: u64, end: u64) -> Snapshot {
         let lossy = self.losses.events > 0;
-        let socket = self.sockets.get(&id).and_then(|s| s.snapshot(id, end, lossy));
+        let open = self.sockets.get(&id).and_then(|s| s.snapshot(id, end, lossy));
+        let socket = open.or_else(|| self.ended.row(id).cloned());
         self.around(start, end, socket.into_iter().collect())
     }
 
@@ -128,6 +150,8 @@ impl Tracker {
             start,
             end,
             sockets,
+            folded: Vec::new(),
+            spread: Counts::default(),
             rings: self
                 .rings
                 .iter()
@@ -166,12 +190,50 @@ impl Tracker {
     /// Who a socket is, if that is known.
     #[must_use]
     pub fn facts(&self, id: SocketId) -> Option<&SocketFacts> {
-        self.sockets.get(&id)?.facts()
+        match self.sockets.get(&id) {
+            Some(socket) => socket.facts(),
+            None => self.ended.row(id).map(|s| &s.facts),
+        }
     }
 
-    // Split borrows: the devices are read while a socket is written.
-    fn socket(&mut self, id: SocketId) -> &mut SocketTracker {
-        self.sockets.entry(id).or_default()
+    /// Hands an event to its socket. One that has ended has said all.
+    fn of(&mut self, id: SocketId, take: impl FnOnce(&mut SocketTracker, &Devices)) {
+        if self.ended.row(id).is_none() {
+            take(self.sockets.entry(id).or_default(), &self.devices);
+        }
+    }
+
+    /// [`Self::of`], of what a probe told. These events are nearly in the order of time, so what
+    /// was closed long before this one has nothing more to tell.
+    fn probed(&mut self, ts: u64, id: SocketId, take: impl FnOnce(&mut SocketTracker, &Devices)) {
+        self.probed = self.probed.max(ts);
+        self.of(id, take);
+        while let Some((closed, id)) = self.leaving.first().copied()
+            && closed.saturating_add(REST) <= self.probed
+        {
+            self.leaving.pop_first();
+            self.leave(id);
+        }
+    }
+
+    fn may_leave(&mut self, id: SocketId) {
+        let last = self.sockets.get(&id).and_then(SocketTracker::last_counted);
+        self.leaving.extend(last.map(|closed| (closed, id)));
+    }
+
+    fn leave(&mut self, id: SocketId) {
+        let Some(mut socket) = self.sockets.remove(&id) else { return };
+        socket.settle(u64::MAX);
+        if socket.has_stories() {
+            // Who asked for them will come.
+            self.sockets.insert(id, socket);
+            self.leaving.insert((self.probed, id));
+            return;
+        }
+        let lossy = self.losses.events > 0;
+        if let Some(row) = socket.snapshot(id, self.probed, lossy).filter(|_| !self.with_stories) {
+            self.ended.take(row, &self.looks);
+        }
     }
 
     /// A device under a new name keeps its number on the ways.
@@ -192,10 +254,14 @@ impl Tracker {
                 && !list.iter().any(|t| key(t) == *known)
             {
                 *presence = Presence::Between(from, ts);
+                self.looks.went(ts);
             }
         }
         for t in list {
-            self.tunnels.entry(key(t)).or_insert_with(|| (t.clone(), Presence::Since(ts)));
+            self.tunnels.entry(key(t)).or_insert_with(|| {
+                self.looks.came(ts);
+                (t.clone(), Presence::Since(ts))
+            });
         }
     }
 
@@ -207,6 +273,7 @@ impl Tracker {
                 && !unreadable.contains(&known.0)
             {
                 seen.presence = Presence::Between(from, ts);
+                self.looks.went(ts);
             }
         }
         for s in list {
@@ -219,7 +286,10 @@ impl Tracker {
                         seen.presence = Presence::Since(from);
                     }
                 })
-                .or_insert(new);
+                .or_insert_with(|| {
+                    self.looks.came(ts);
+                    new
+                });
         }
         self.unreadable = unreadable.to_vec();
     }

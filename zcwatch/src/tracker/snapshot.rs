@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Devices,
+    ended::Alike,
     evidence::{Evidence, Group},
     latency::Latency,
     socket::Waits,
@@ -14,6 +15,7 @@ use crate::{
         SocketId, Tunnel,
     },
     host::packet::Sniffer,
+    sums::{add, sum},
 };
 
 /// Everything at one moment.
@@ -23,8 +25,12 @@ pub struct Snapshot {
     pub start: u64,
     /// Its end.
     pub end: u64,
-    /// Sockets that sent, tried to, or completed something.
+    /// Sockets that sent, tried to, or completed something, by their id.
     pub sockets: Vec<SocketSnapshot>,
+    /// Ended sockets that are no rows any more.
+    pub folded: Vec<Alike>,
+    /// Sizes and latencies of all ended sockets; nothing else.
+    pub spread: Counts,
     /// io_uring's zerocopy requests.
     pub rings: Vec<RingUse>,
     /// Devices by their number.
@@ -76,6 +82,22 @@ pub enum Presence {
     Between(u64, u64),
 }
 
+/// Packet sockets and tunnels are looked for so often, ns: one that was there for the copies may
+/// have come so long before it was found, and completions come after the copies.
+pub const LOOK: u64 = 500_000_000;
+
+impl Presence {
+    /// Was it there at some time between, ns since boot?
+    #[must_use]
+    pub fn meets(self, first: u64, last: u64) -> bool {
+        let (from, to) = match self {
+            Self::Since(from) => (from, u64::MAX),
+            Self::Between(from, to) => (from, to),
+        };
+        from.saturating_sub(LOOK) <= last && first <= to.saturating_add(LOOK)
+    }
+}
+
 /// Where a release latency starts; the later ones are less exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum From {
@@ -108,22 +130,36 @@ impl Sizes {
     #[must_use]
     pub fn summary(&self) -> Option<(u32, u32, u32)> {
         let (min, max) = (*self.0.first_key_value()?.0, *self.0.last_key_value()?.0);
-        let half = self.0.values().sum::<u64>().div_ceil(2);
+        let half = sum(self.0.values().copied()).div_ceil(2);
         let mut below = 0;
         let median = self.0.iter().find(|(_, n)| {
-            below += **n;
+            add(&mut below, **n);
             below >= half
         });
         Some((min, median.map_or(max, |(size, _)| *size), max))
     }
 
+    /// Keeps of them what the summary is made of.
+    fn reduce(&mut self) {
+        let Some((min, median, max)) = self.summary() else { return };
+        let all = sum(self.0.values().copied());
+        let ends = u64::from(min < median) + u64::from(max > median);
+        self.0 = BTreeMap::from([(min, 1), (max, 1)]);
+        if min == median && all > 1 {
+            // Half of them, at least: the median is the lower of the two in the middle.
+            self.0.insert(min, all - u64::from(max > median));
+        } else {
+            self.0.insert(median, all - ends);
+        }
+    }
+
     pub(super) fn add(&mut self, bytes: u32) {
-        *self.0.entry(bytes).or_default() += 1;
+        add(self.0.entry(bytes).or_default(), 1);
     }
 
     fn merge(&mut self, other: &Self) {
         for (size, n) in &other.0 {
-            *self.0.entry(*size).or_default() += n;
+            add(self.0.entry(*size).or_default(), *n);
         }
     }
 }
@@ -186,7 +222,7 @@ impl Counts {
         // kept its id. The ids say how many there can be.
         let ids = u64::from(c.key.wrapping_sub(c.base)).max(self.sends);
         self.with_error = c.with_error.min(ids.saturating_sub(c.sends));
-        self.failed_other = c.failed_other + (c.with_error - self.with_error);
+        self.failed_other = c.failed_other.saturating_add(c.with_error - self.with_error);
         self.ignored = c.ignored;
         self.ignored_bytes = c.ignored_bytes;
         self.before_attach = c.before;
@@ -195,13 +231,13 @@ impl Counts {
     /// What the events told too, where they did not tell all.
     pub(super) fn take_counted(&mut self, c: &Counters) {
         // The ids say how many sends there were, but for whole turns of the circle.
-        let told = c.sends + c.with_error;
+        let told = c.sends.saturating_add(c.with_error);
         #[expect(clippy::cast_possible_truncation, reason = "the circle is 32 bits wide")]
         let more = c.key.wrapping_sub(c.base).wrapping_sub(told as u32).cast_signed();
         self.sends = told.saturating_add_signed(more.into());
         self.bytes = c.bytes;
         self.notifications_read = c.notifications_read;
-        self.read = c.reads.iter().sum();
+        self.read = sum(c.reads);
         (self.copied, self.reported) = completed(c);
         self.sends = self.sends.max(self.completed());
     }
@@ -220,43 +256,60 @@ impl Counts {
 
     /// Adds another socket's.
     pub fn merge(&mut self, o: &Self) {
-        self.sends += o.sends;
-        self.bytes += o.bytes;
+        self.count(o);
+        self.spread(o);
+    }
+
+    /// Adds another socket's sizes and latencies.
+    pub(super) fn spread(&mut self, o: &Self) {
         self.sizes.merge(&o.sizes);
-        self.with_error += o.with_error;
-        self.failed_optmem += o.failed_optmem;
-        self.failed_memlock += o.failed_memlock;
-        self.failed_other += o.failed_other;
-        self.ignored += o.ignored;
-        self.ignored_bytes += o.ignored_bytes;
-        self.copied += o.copied;
-        self.reported += o.reported;
-        self.before_attach += o.before_attach;
-        self.before_return += o.before_return;
-        self.read += o.read;
-        self.notifications_read += o.notifications_read;
-        self.misled += o.misled;
-        self.in_flight += o.in_flight;
-        self.closed_in_flight += o.closed_in_flight;
-        self.unread += o.unread;
         self.release.merge(&o.release);
-        self.release_from = self.release_from.max(o.release_from);
         self.reap.merge(&o.reap);
+    }
+
+    /// Keeps of sizes and latencies what their summaries are made of.
+    pub(super) fn reduce(&mut self) {
+        self.sizes.reduce();
+        self.release.reduce();
+        self.reap.reduce();
+    }
+
+    /// Adds all but sizes and latencies.
+    fn count(&mut self, o: &Self) {
+        add(&mut self.sends, o.sends);
+        add(&mut self.bytes, o.bytes);
+        add(&mut self.with_error, o.with_error);
+        add(&mut self.failed_optmem, o.failed_optmem);
+        add(&mut self.failed_memlock, o.failed_memlock);
+        add(&mut self.failed_other, o.failed_other);
+        add(&mut self.ignored, o.ignored);
+        add(&mut self.ignored_bytes, o.ignored_bytes);
+        add(&mut self.copied, o.copied);
+        add(&mut self.reported, o.reported);
+        add(&mut self.before_attach, o.before_attach);
+        add(&mut self.before_return, o.before_return);
+        add(&mut self.read, o.read);
+        add(&mut self.notifications_read, o.notifications_read);
+        add(&mut self.misled, o.misled);
+        add(&mut self.in_flight, o.in_flight);
+        add(&mut self.closed_in_flight, o.closed_in_flight);
+        add(&mut self.unread, o.unread);
+        self.release_from = self.release_from.max(o.release_from);
     }
 
     /// Completed in the window.
     #[must_use]
     pub fn completed(&self) -> u64 {
-        self.copied + self.reported
+        self.copied.saturating_add(self.reported)
     }
 }
 
 /// What the counters say of completions: copied, and reported zero-copy.
 fn completed(c: &Counters) -> (u64, u64) {
     let unread = c.unread.unwrap_or_default();
-    let done: u64 = c.reads.iter().chain(&unread).sum();
+    let done = sum(c.reads.into_iter().chain(unread));
     // A copied notification's ids, less the pieces in it, are those that began it.
-    let copied = (c.pieces[1] + c.reads[1] + unread[1]).saturating_sub(c.merged_into[1]);
+    let copied = sum([c.pieces[1], c.reads[1], unread[1]]).saturating_sub(c.merged_into[1]);
     (copied, done.saturating_sub(copied))
 }
 
@@ -314,19 +367,22 @@ pub struct SocketSnapshot {
     pub agreement: Agreement,
     /// When this was asked, ns since boot.
     pub asked: u64,
+    /// It has ended: its sizes and latencies are in [`Snapshot::spread`], and here no more of them
+    /// than their summaries.
+    pub ended: bool,
 }
 
 impl SocketSnapshot {
     /// Ids reported zero-copy that took a way that copies.
     #[must_use]
     pub fn hidden(&self) -> u64 {
-        self.evidence.iter().filter(|(e, _)| !e.is_shown()).map(|(_, g)| g.sends).sum()
+        sum(self.evidence.iter().filter(|(e, _)| !e.is_shown()).map(|(_, g)| g.sends))
     }
 
     /// Copied ids of which it is known where; fewer than were copied where events were lost.
     #[must_use]
     pub fn explained(&self) -> u64 {
-        self.evidence.iter().filter(|(e, _)| e.is_shown()).map(|(_, g)| g.sends).sum()
+        sum(self.evidence.iter().filter(|(e, _)| e.is_shown()).map(|(_, g)| g.sends))
     }
 
     /// Completions of sends from before the window that are still to be read, where the queue was
@@ -341,8 +397,24 @@ impl SocketSnapshot {
     pub fn is_idle(&self) -> bool {
         let c = &self.counts;
         let plain = self.counters.as_ref().map_or(0, |c| c.plain);
-        c.sends + c.completed() + c.before_attach + c.ignored + plain == 0
-            && c.failed_optmem + c.failed_memlock + c.failed_other == 0
+        let all = [c.sends, c.copied, c.reported, c.before_attach, c.ignored, plain];
+        let failed = [c.failed_optmem, c.failed_memlock, c.failed_other];
+        all.into_iter().chain(failed).all(|n| n == 0)
+    }
+
+    /// Did events tell with which error each send failed that kept its id?
+    #[must_use]
+    pub fn errors_told(&self) -> bool {
+        sum(self.errors.values().copied()) == self.counts.with_error
+    }
+
+    /// Keeps of an ended socket what a row shows.
+    pub(super) fn reduce(&mut self) {
+        self.ended = true;
+        self.counts.reduce();
+        self.evidence.shrink_to_fit();
+        self.pids.shrink_to_fit();
+        self.fds.shrink_to_fit();
     }
 }
 
@@ -350,20 +422,35 @@ impl Snapshot {
     /// All sockets together.
     #[must_use]
     pub fn totals(&self) -> Counts {
-        let mut all = Counts::default();
+        let mut all = self.spread.clone();
         for s in &self.sockets {
-            all.merge(&s.counts);
+            all.count(&s.counts);
+            if !s.ended {
+                all.spread(&s.counts);
+            }
         }
+        self.folded.iter().for_each(|f| all.count(&f.sum.counts));
         all
+    }
+
+    /// Rows, and folded ones together.
+    pub fn parts(&self) -> impl Iterator<Item = &SocketSnapshot> {
+        self.sockets.iter().chain(self.folded.iter().map(|f| &f.sum))
+    }
+
+    /// The one with the lowest id, of all that are so.
+    pub fn first(&self, is_so: impl Fn(&SocketSnapshot) -> bool) -> Option<&SocketSnapshot> {
+        let row = self.sockets.iter().find(|s| is_so(s));
+        let folded = self.folded.iter().map(|f| &f.sum).filter(|s| is_so(s));
+        row.into_iter().chain(folded).min_by_key(|s| s.id)
     }
 
     /// Do all sockets' counters agree with the events? `None`: they were not read.
     #[must_use]
     pub fn counters_agree(&self) -> Option<bool> {
-        let asked: Vec<_> =
-            self.sockets.iter().filter(|s| s.agreement != Agreement::NotAsked).collect();
-        (!asked.is_empty() || self.sockets.is_empty())
-            .then(|| asked.iter().all(|s| s.agreement == Agreement::Yes))
+        let mut asked = self.parts().filter(|s| s.agreement != Agreement::NotAsked).peekable();
+        (asked.peek().is_some() || self.sockets.is_empty())
+            .then(|| asked.all(|s| s.agreement == Agreement::Yes))
     }
 
     /// The packet sockets that hear what a device sends: in its namespace, bound to it or to all.

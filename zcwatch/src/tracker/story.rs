@@ -102,6 +102,10 @@ impl Stories {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.told.is_empty()
+    }
+
     pub(super) fn take(&mut self, last: bool) -> Vec<Story> {
         if last {
             self.told.extend(std::mem::take(&mut self.waiting).into_values());

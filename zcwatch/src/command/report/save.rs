@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    command::{Usage, sink::Sink},
+    command::{Usage, outcome, sink::Sink},
     event::Event,
     host::process::escape,
     output::ndjson::Recorder,
@@ -68,7 +68,7 @@ pub(super) struct Saving {
 
 impl Saving {
     pub(super) fn new(destination: Option<Destination>) -> Self {
-        Self { tracker: Tracker::default(), destination, recorder: None, failed: false }
+        Self { tracker: outcome::tracker(), destination, recorder: None, failed: false }
     }
 
     /// A recording that cannot go on is no reason to throw away the watch.

@@ -18,10 +18,6 @@ const IP_CSUM: u64 = 1 << 1;
 const HW_CSUM: u64 = 1 << 3;
 const IPV6_CSUM: u64 = 1 << 4;
 
-/// Packet sockets and tunnels are looked for so often, ns: one that was there for the copies may
-/// have come so long before it was found, and completions come after the copies.
-const LOOK_NS: u64 = 500_000_000;
-
 /// What a row is held against.
 #[derive(Clone, Copy)]
 pub struct Case<'a> {
@@ -140,12 +136,7 @@ impl<'a> Case<'a> {
     }
 
     fn was_there(&self, presence: Presence) -> bool {
-        let Some((first, last)) = self.span else { return true };
-        let (from, to) = match presence {
-            Presence::Since(from) => (from, u64::MAX),
-            Presence::Between(from, to) => (from, to),
-        };
-        from.saturating_sub(LOOK_NS) <= last && first <= to.saturating_add(LOOK_NS)
+        self.span.is_none_or(|(first, last)| presence.meets(first, last))
     }
 
     /// `ethtool` on the device, where it is.

@@ -40,7 +40,8 @@ fn when(rows: &[Case<'_>]) -> Option<String> {
     let first = rows.iter().filter_map(|c| c.socket.first_completion).min()?.min(from);
     let last = rows.iter().filter_map(|c| c.socket.last_completion).max()?.max(to);
     let busy = last - first;
-    if busy < SHORT_NS || (to - from) * 100 >= busy * WHOLE_PERCENT {
+    let most = u128::from(busy) * u128::from(WHOLE_PERCENT);
+    if busy < SHORT_NS || u128::from(to.saturating_sub(from)) * 100 >= most {
         return None;
     }
     let (from, to) = (words::moment(from, snapshot), words::moment(to, snapshot));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{distinct, ids, threshold};
+use super::{About, Mark, Part, threshold};
 use crate::{
     diagnosis::{
         CausedCopies, Context, Finding, FindingId, Severity,
@@ -11,6 +11,7 @@ use crate::{
         words::{count, device, in_netns, percent, shell},
     },
     probe::hooks::Certainty,
+    sums::{add, sum},
     tracker::{
         Snapshot,
         evidence::{HiddenWay, Place},
@@ -18,35 +19,55 @@ use crate::{
     },
 };
 
+/// Copies by one cause.
+#[derive(Default)]
+struct Copies<'a> {
+    rows: Vec<(Part<'a>, CausedCopies)>,
+    /// The one to show.
+    largest: Option<(Part<'a>, CausedCopies)>,
+}
+
 pub(super) fn copied(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
     if context.places_unknown {
         return copied_somewhere(snapshot);
     }
-    let mut by_cause: BTreeMap<&str, Vec<(&SocketSnapshot, CausedCopies)>> = BTreeMap::new();
-    for socket in &snapshot.sockets {
-        for c in causes_of(socket, snapshot) {
-            by_cause.entry(c.cause.key).or_default().push((socket, c));
+    let all = About::new(snapshot, |p| !p.socket.evidence.is_empty());
+    let mut by_cause: BTreeMap<&str, Copies<'_>> = BTreeMap::new();
+    for part in all.parts {
+        for c in causes_of(part.socket, snapshot) {
+            by_cause.entry(c.cause.key).or_default().rows.push((part, c));
+        }
+    }
+    for part in all.named {
+        for c in causes_of(part.socket, snapshot) {
+            let known = by_cause.entry(c.cause.key).or_default();
+            // Of equals the last one, as everywhere.
+            if known.largest.as_ref().is_none_or(|(_, l)| c.largest >= l.largest) {
+                known.largest = Some((part, c));
+            }
         }
     }
     let mut findings: Vec<(u64, Finding)> =
-        by_cause.into_values().filter_map(|rows| one_cause(&rows, snapshot, context)).collect();
+        by_cause.into_values().filter_map(|c| one_cause(&c, snapshot, context)).collect();
     findings.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
     findings.into_iter().map(|(_, f)| f).collect()
 }
 
 /// Where packets cannot be followed, only how many.
 fn copied_somewhere(snapshot: &Snapshot) -> Vec<Finding> {
-    let sockets: Vec<_> = snapshot.sockets.iter().filter(|s| s.counts.copied > 0).collect();
-    let copied: u64 = sockets.iter().map(|s| s.counts.copied).sum();
-    let completed: u64 = sockets.iter().map(|s| s.counts.completed()).sum();
-    if completed < threshold::SENDS || copied * 100 < completed * threshold::COPIED_PERCENT {
+    let about = About::those(snapshot, Mark::Copied);
+    let copied = about.sum(|s| s.counts.copied);
+    let completed = about.sum(|s| s.counts.completed());
+    let enough = u128::from(completed) * u128::from(threshold::COPIED_PERCENT);
+    if completed < threshold::SENDS || u128::from(copied) * 100 < enough {
         return Vec::new();
     }
     vec![Finding {
         id: FindingId::Copied,
         cause: None,
         severity: Severity::Problem,
-        sockets: ids(&sockets),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: format!(
             "{copied} of {} copied ({}); where cannot be known on this host",
             count(completed, "completed send"),
@@ -59,26 +80,25 @@ fn copied_somewhere(snapshot: &Snapshot) -> Vec<Finding> {
 }
 
 fn one_cause(
-    rows: &[(&SocketSnapshot, CausedCopies)],
+    Copies { rows, largest }: &Copies<'_>,
     snapshot: &Snapshot,
     context: &Context,
 ) -> Option<(u64, Finding)> {
-    let copied: u64 = rows.iter().map(|(_, c)| c.group.sends).sum();
-    let sockets = distinct(rows.iter().map(|(s, _)| *s));
-    let completed: u64 = sockets.iter().map(|s| s.counts.completed()).sum();
-    let all_copied: u64 = sockets.iter().map(|s| s.counts.copied).sum();
+    let copied = sum(rows.iter().map(|(_, c)| c.group.sends));
+    let about = distinct(rows.iter().map(|(p, _)| *p));
+    let completed = about.sum(|s| s.counts.completed());
+    let all_copied = about.sum(|s| s.counts.copied);
     // Where events were lost the way of some copied sends is not known; those that were seen
     // stand for them in the threshold, and the sentence says so.
-    let seen: u64 = sockets.iter().map(|s| s.explained()).sum();
-    let share = u128::from(copied) * u128::from(all_copied.max(seen)) * 100;
-    let enough = u128::from(threshold::COPIED_PERCENT) * u128::from(completed) * u128::from(seen);
+    let seen = about.sum(SocketSnapshot::explained);
+    let share = u128::from(copied).saturating_mul(all_copied.max(seen).into()).saturating_mul(100);
+    let all = u128::from(threshold::COPIED_PERCENT) * u128::from(completed);
+    let enough = all.saturating_mul(seen.into());
     if completed < threshold::SENDS || share < enough {
         return None;
     }
-    let (_, first) = rows.iter().max_by_key(|(_, c)| c.group.sends)?;
-    let cases: Vec<Case<'_>> =
-        rows.iter().map(|(s, c)| Case::new(&c.evidence, c.group.span, s, snapshot)).collect();
-    let largest = rows.iter().zip(&cases).max_by_key(|((_, c), _)| c.group.sends)?.1;
+    let (shown, first) = largest.as_ref()?;
+    let cases: Vec<Case<'_>> = rows.iter().map(|(part, c)| case(part, c, snapshot)).collect();
     let title = first.cause.title_of(&cases);
     let mut devices: Vec<String> = rows.iter().map(|(_, c)| device(c.device, snapshot)).collect();
     devices.sort();
@@ -95,7 +115,8 @@ fn one_cause(
         id: FindingId::Copied,
         cause: Some(first.cause.key),
         severity: Severity::Problem,
-        sockets: sockets.iter().map(|s| s.id).collect(),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: if seen == all_copied {
             format!(
                 "{copied} of {} copied on {} ({}): {}",
@@ -114,7 +135,7 @@ fn one_cause(
                 title,
             )
         },
-        evidence: first.cause.seen(largest),
+        evidence: first.cause.seen(&case(shown, first, snapshot)),
         remedies,
         certainty,
     };
@@ -122,21 +143,21 @@ fn one_cause(
 }
 
 pub(super) fn hidden_copy(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
-    let mut by_way: BTreeMap<(HiddenWay, u16), (u64, Vec<&SocketSnapshot>)> = BTreeMap::new();
-    for socket in &snapshot.sockets {
-        for (evidence, group) in &socket.evidence {
+    let mut by_way: BTreeMap<(HiddenWay, u16), (u64, Vec<Part<'_>>)> = BTreeMap::new();
+    for part in Part::all(snapshot) {
+        for (evidence, group) in &part.socket.evidence {
             if let Place::Hidden { device, how } = evidence.place {
-                let entry = by_way.entry((how, device)).or_default();
-                entry.0 += group.sends;
-                entry.1.push(socket);
+                let (sends, parts) = by_way.entry((how, device)).or_default();
+                add(sends, group.sends);
+                parts.push(part);
             }
         }
     }
     by_way
         .into_iter()
-        .map(|((how, index), (n, sockets))| {
-            let sockets = distinct(sockets.into_iter());
-            let reported: u64 = sockets.iter().map(|s| s.counts.reported).sum();
+        .map(|((how, index), (n, parts))| {
+            let about = distinct(parts.into_iter());
+            let reported = about.sum(|s| s.counts.reported);
             let name = device(Some(index), snapshot);
             let word = shell(&name);
             let (what, evidence) = hidden_words(how, &name);
@@ -155,7 +176,8 @@ pub(super) fn hidden_copy(snapshot: &Snapshot, context: &Context) -> Vec<Finding
                 id: FindingId::HiddenCopy,
                 cause: None,
                 severity: Severity::Problem,
-                sockets: ids(&sockets),
+                sockets: about.ids(),
+                folded: about.folded(),
                 sentence: format!(
                     "{n} of {} reported zero-copy, and copied all the same: {what}",
                     count(reported, "send")
@@ -166,4 +188,16 @@ pub(super) fn hidden_copy(snapshot: &Snapshot, context: &Context) -> Vec<Finding
             }
         })
         .collect()
+}
+
+fn case<'a>(part: &Part<'a>, copies: &'a CausedCopies, snapshot: &'a Snapshot) -> Case<'a> {
+    Case::new(&copies.evidence, copies.group.span, part.socket, snapshot)
+}
+
+/// Each once, in the order of their ids.
+fn distinct<'a>(parts: impl Iterator<Item = Part<'a>>) -> About<'a> {
+    let mut parts: Vec<_> = parts.collect();
+    parts.sort_by_key(|p| p.socket.id);
+    parts.dedup_by_key(|p| p.socket.id);
+    About { parts, named: Vec::new() }
 }

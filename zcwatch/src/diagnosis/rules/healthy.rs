@@ -1,6 +1,6 @@
 //! Nothing is wrong: said as clearly as something that was found.
 
-use super::{ids, threshold};
+use super::{About, Mark, threshold};
 use crate::{
     diagnosis::{
         Context, Finding, FindingId, Severity,
@@ -8,6 +8,7 @@ use crate::{
     },
     event::Losses,
     probe::hooks::Certainty,
+    sums::sum,
     tracker::{Snapshot, snapshot::SocketSnapshot},
 };
 
@@ -17,12 +18,12 @@ pub(in super::super) fn healthy(
     context: &Context,
     ignored: &[FindingId],
 ) -> Option<Finding> {
-    let sockets: Vec<_> = snapshot.sockets.iter().filter(|s| s.counts.sends > 0).collect();
+    let about = About::those(snapshot, Mark::Sends);
     let all = snapshot.totals();
     // What was not seen cannot be called healthy.
     let Losses { sockets: unwatched, processes, skipped, events, .. } = snapshot.losses;
-    let unsure =
-        unwatched + processes + skipped + events > 0 || snapshot.counters_agree() == Some(false);
+    let lost = [unwatched, processes, skipped, events].into_iter().any(|n| n > 0);
+    let unsure = lost || snapshot.counters_agree() == Some(false);
     if all.completed() < threshold::SENDS || unsure {
         return None;
     }
@@ -35,7 +36,7 @@ pub(in super::super) fn healthy(
         0 => String::new(),
         copied => format!(" ({})", percent(copied, all.completed())),
     };
-    let hidden: u64 = snapshot.sockets.iter().map(SocketSnapshot::hidden).sum();
+    let hidden = sum(snapshot.parts().map(SocketSnapshot::hidden));
     let evidence = if context.places_unknown {
         "the completions say so; whether packets took a way that copies in secret cannot be known \
          on this host"
@@ -55,7 +56,8 @@ pub(in super::super) fn healthy(
         id: FindingId::Healthy,
         cause: None,
         severity: Severity::Note,
-        sockets: ids(&sockets),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: format!(
             "healthy{but}: {} completed, {} copied{share}",
             count(all.completed(), "send"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nix::errno::Errno;
 
-use super::{ids, median, threshold};
+use super::{About, Mark, Part, median, threshold};
 use crate::{
     diagnosis::{
         Context, Finding, FindingId, Severity,
@@ -13,6 +13,7 @@ use crate::{
     event::{FailedSend, Limits},
     output::names::grouped,
     probe::hooks::Certainty,
+    sums::add,
     tracker::{Snapshot, snapshot::SocketSnapshot},
 };
 
@@ -50,26 +51,43 @@ fn raised_words(raised: Raised, unit: impl Fn(u64) -> String, snapshot: &Snapsho
     format!("; {to} at {} of the watch", moment(at, snapshot))
 }
 
+/// Where it is known what a send failed on, that socket is named.
+pub(super) fn worst_optmem(s: &SocketSnapshot) -> (u64, u64) {
+    (refused(s, by_optmem).is_some().into(), s.counts.failed_optmem)
+}
+
+/// As [`worst_optmem`].
+pub(super) fn worst_memlock(s: &SocketSnapshot) -> (u64, u64) {
+    (refused(s, |f| !by_optmem(f)).is_some().into(), s.counts.failed_memlock)
+}
+
+/// Bytes.
+pub(super) fn usual_size(s: &SocketSnapshot) -> u64 {
+    median(s).unwrap_or_default().into()
+}
+
+/// The process that ran into the limit on locked memory.
+pub(super) fn blamed(s: &SocketSnapshot) -> u32 {
+    refused(s, |f| !by_optmem(f)).map_or(s.facts.pid, |f| f.pid)
+}
+
 /// The limit is one per network namespace: so is the finding.
 pub(super) fn enobufs_optmem(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
-    let mut by_netns: BTreeMap<u32, Vec<&SocketSnapshot>> = BTreeMap::new();
-    for s in snapshot.sockets.iter().filter(|s| s.counts.failed_optmem > 0) {
-        by_netns.entry(s.facts.netns).or_default().push(s);
-    }
-    let one = |(netns, sockets): (u32, Vec<_>)| one_optmem(netns, &sockets, snapshot, context);
-    by_netns.into_iter().filter_map(one).collect()
+    let all = About::those(snapshot, Mark::Optmem);
+    let netns = |p: &Part<'_>| p.socket.facts.netns;
+    let one = |of: u32| one_optmem(of, &all.only(|p| netns(p) == of), snapshot, context);
+    all.keys(netns).into_iter().filter_map(one).collect()
 }
 
 fn one_optmem(
     netns: u32,
-    sockets: &[&SocketSnapshot],
+    about: &About<'_>,
     snapshot: &Snapshot,
     context: &Context,
 ) -> Option<Finding> {
-    let failed: u64 = sockets.iter().map(|s| s.counts.failed_optmem).sum();
-    let told = |s: &SocketSnapshot| refused(s, by_optmem);
-    let worst = sockets.iter().max_by_key(|s| (told(s).is_some(), s.counts.failed_optmem))?;
-    let failure = told(worst);
+    let failed = about.sum(|s| s.counts.failed_optmem);
+    let worst = about.most(worst_optmem)?;
+    let failure = refused(worst, by_optmem);
     let counted = worst.counters.as_ref().and_then(|c| c.optmem_max);
     let max = failure.and_then(|f| f.optmem_max).or(counted).map(u64::from);
     let raised = max.and_then(|max| {
@@ -95,7 +113,7 @@ fn one_optmem(
         let command = format!("sysctl -w net.core.optmem_max={enough}");
         remedies.push(in_netns(&command, netns, snapshot, context));
     }
-    let unread: u64 = sockets.iter().map(|s| s.counts.unread).sum();
+    let unread = about.sum(|s| s.counts.unread);
     if unread >= threshold::UNREAD {
         remedies.push(format!(
             "Read the notifications of {} too: those that did not merge hold option memory.",
@@ -107,7 +125,8 @@ fn one_optmem(
         id: FindingId::EnobufsOptmem,
         cause: None,
         severity: Severity::Problem,
-        sockets: ids(sockets),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: format!(
             "ENOBUFS from optmem on {}{used}{}",
             count(failed, "send"),
@@ -123,19 +142,15 @@ fn one_optmem(
 
 /// The limit is one per process: so is the finding.
 pub(super) fn enobufs_memlock(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
-    let mut by_pid: BTreeMap<u32, Vec<&SocketSnapshot>> = BTreeMap::new();
-    for s in snapshot.sockets.iter().filter(|s| s.counts.failed_memlock > 0) {
-        let pid = refused(s, |f| !by_optmem(f)).map_or(s.facts.pid, |f| f.pid);
-        by_pid.entry(pid).or_default().push(s);
-    }
-    by_pid.into_iter().filter_map(|(pid, sockets)| one_memlock(pid, &sockets, snapshot)).collect()
+    let all = About::those(snapshot, Mark::Memlock);
+    let one = |pid: u32| one_memlock(pid, &all.only(|p| p.blamed == pid), snapshot);
+    all.keys(|p| p.blamed).into_iter().filter_map(one).collect()
 }
 
-fn one_memlock(pid: u32, sockets: &[&SocketSnapshot], snapshot: &Snapshot) -> Option<Finding> {
-    let failed: u64 = sockets.iter().map(|s| s.counts.failed_memlock).sum();
-    let told = |s: &SocketSnapshot| refused(s, |f| !by_optmem(f));
-    let worst = sockets.iter().max_by_key(|s| (told(s).is_some(), s.counts.failed_memlock))?;
-    let failure = told(worst);
+fn one_memlock(pid: u32, about: &About<'_>, snapshot: &Snapshot) -> Option<Finding> {
+    let failed = about.sum(|s| s.counts.failed_memlock);
+    let worst = about.most(worst_memlock)?;
+    let failure = refused(worst, |f| !by_optmem(f));
     let limit = failure
         .and_then(|f| f.memlock_limit)
         .or(worst.counters.as_ref().and_then(|c| c.memlock_limit));
@@ -155,9 +170,9 @@ fn one_memlock(pid: u32, sockets: &[&SocketSnapshot], snapshot: &Snapshot) -> Op
         (None, Some(limit)) => format!(": at most {}", memory(limit)),
         (_, None) => String::new(),
     };
-    let size: u64 = sockets.iter().filter_map(|s| median(s)).max().unwrap_or_default().into();
+    let size = about.most(usual_size).map_or(0, usual_size);
     let one = (size.div_ceil(PAGE) + 2) * PAGE;
-    let needed = one.saturating_mul(worst.failed_with + 1).max(limit.unwrap_or(0));
+    let needed = one.saturating_mul(worst.failed_with.saturating_add(1)).max(limit.unwrap_or(0));
     let enough = needed.saturating_mul(2).min(1 << 62).next_power_of_two().max(MEMLOCK_TODAY);
     let mut remedies = Vec::new();
     if raised.is_none_or(|(_, max)| max < enough) {
@@ -169,7 +184,8 @@ fn one_memlock(pid: u32, sockets: &[&SocketSnapshot], snapshot: &Snapshot) -> Op
         id: FindingId::EnobufsMemlock,
         cause: None,
         severity: Severity::Problem,
-        sockets: ids(sockets),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: format!(
             "ENOBUFS from locked memory on {} of {}{used}{}",
             count(failed, "send"),
@@ -187,23 +203,23 @@ fn one_memlock(pid: u32, sockets: &[&SocketSnapshot], snapshot: &Snapshot) -> Op
 /// Sends that failed below the socket: the id was taken, and the datagram is gone.
 pub(super) fn device_drop(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
     type Key = (Option<u16>, Option<i32>);
-    let mut all: BTreeMap<Key, (u64, Vec<&SocketSnapshot>)> = BTreeMap::new();
-    for s in &snapshot.sockets {
-        let mut add = |errno, n| {
-            let entry = all.entry((s.device, errno)).or_default();
-            entry.0 += n;
-            entry.1.push(s);
+    let mut all: BTreeMap<Key, (u64, About<'_>)> = BTreeMap::new();
+    for part in About::those(snapshot, Mark::Errors).parts {
+        let s = part.socket;
+        let mut take = |errno, n| {
+            let (sends, about) = all.entry((s.device, errno)).or_default();
+            add(sends, n);
+            about.parts.push(part);
         };
         // Where events were lost the counters know how many there were, and not with which error.
-        let told: u64 = s.errors.values().sum();
-        if told == s.counts.with_error {
-            s.errors.iter().for_each(|(errno, n)| add(Some(*errno), *n));
+        if s.errors_told() {
+            s.errors.iter().for_each(|(errno, n)| take(Some(*errno), *n));
         } else if s.counts.with_error > 0 {
-            add(None, s.counts.with_error);
+            take(None, s.counts.with_error);
         }
     }
-    let one = |((index, errno), (n, sockets)): (Key, (u64, Vec<_>))| {
-        one_drop(index, errno, n, &sockets, snapshot, context)
+    let one = |((index, errno), (n, about)): (Key, (u64, About<'_>))| {
+        one_drop(index, errno, n, &about, snapshot, context)
     };
     all.into_iter().map(one).collect()
 }
@@ -212,13 +228,14 @@ fn one_drop(
     index: Option<u16>,
     errno: Option<i32>,
     n: u64,
-    sockets: &[&SocketSnapshot],
+    about: &About<'_>,
     snapshot: &Snapshot,
     context: &Context,
 ) -> Finding {
     let name = device(index, snapshot);
     let facts = index.and_then(|i| snapshot.devices.get(&i));
-    let netns = facts.map(|d| d.netns).or(sockets.first().map(|s| s.facts.netns)).unwrap_or(0);
+    let first = about.parts.first();
+    let netns = facts.map(|d| d.netns).or(first.map(|p| p.socket.facts.netns)).unwrap_or(0);
     let inside = |command: String| in_netns(&command, netns, snapshot, context);
     let word = shell(&name);
     let (by, remedies) = match errno {
@@ -235,12 +252,13 @@ fn one_drop(
     };
     let with = errno.map_or_else(String::new, |e| format!(" with {}", errno_name(e)));
     let on = if index.is_some() { format!(" on {name}") } else { String::new() };
-    let doubt = sockets.iter().any(|s| s.overlapped);
+    let doubt = about.parts.iter().any(|p| p.socket.overlapped);
     Finding {
         id: FindingId::DeviceDrop,
         cause: None,
         severity: Severity::Warning,
-        sockets: ids(sockets),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: format!("{} failed{with}{on} and kept their ids{by}", count(n, "send")),
         evidence:
             "the call returned an error after the id was taken, so the send completes and is \

@@ -1,19 +1,22 @@
 //! The findings: when each holds, and its sentence.
 
+mod about;
 mod copies;
 mod healthy;
+mod judge;
 mod limits;
 mod notifications;
 mod usage;
 mod waiting;
 
 pub(super) use healthy::healthy;
+pub use judge::judge;
+
+use about::{About, Part};
+use judge::Mark;
 
 use super::{Context, Finding, words::count};
-use crate::{
-    event::SocketId,
-    tracker::{Snapshot, snapshot::SocketSnapshot},
-};
+use crate::tracker::{Snapshot, snapshot::SocketSnapshot};
 
 /// Thresholds, each with its reason.
 mod threshold {
@@ -75,23 +78,4 @@ pub(super) const RULES: &[Rule] = &[
 /// The median size of a socket's sends, bytes.
 fn median(socket: &SocketSnapshot) -> Option<u32> {
     socket.counts.sizes.summary().map(|(_, median, _)| median)
-}
-
-/// " (and on 2 sockets more)", after the one that is named.
-fn more(sockets: &[&SocketSnapshot]) -> String {
-    match sockets.len() {
-        0 | 1 => String::new(),
-        n => format!(" (and on {} more)", count(n as u64 - 1, "socket")),
-    }
-}
-
-fn distinct<'a>(sockets: impl Iterator<Item = &'a SocketSnapshot>) -> Vec<&'a SocketSnapshot> {
-    let mut all: Vec<_> = sockets.collect();
-    all.sort_by_key(|s| s.id);
-    all.dedup_by_key(|s| s.id);
-    all
-}
-
-fn ids(sockets: &[&SocketSnapshot]) -> Vec<SocketId> {
-    sockets.iter().map(|s| s.id).collect()
 }

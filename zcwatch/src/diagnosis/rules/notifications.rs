@@ -1,6 +1,6 @@
 //! Does the application read its notifications, and is what it reads true?
 
-use super::{ids, threshold};
+use super::{About, Mark, threshold};
 use crate::{
     diagnosis::{
         Context, Finding, FindingId, Severity,
@@ -12,9 +12,9 @@ use crate::{
 };
 
 pub(super) fn misled(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
-    let sockets: Vec<_> = snapshot.sockets.iter().filter(|s| s.counts.misled > 0).collect();
-    let n: u64 = sockets.iter().map(|s| s.counts.misled).sum();
-    let read: u64 = sockets.iter().map(|s| s.counts.read).sum();
+    let about = About::those(snapshot, Mark::Misled);
+    let n = about.sum(|s| s.counts.misled);
+    let read = about.sum(|s| s.counts.read);
     if n == 0 {
         return Vec::new();
     }
@@ -22,7 +22,8 @@ pub(super) fn misled(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
         id: FindingId::Misled,
         cause: None,
         severity: Severity::Warning,
-        sockets: ids(&sockets),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: format!(
             "the notifications told the application wrong about {n} of {}: they were merged, and \
              carry the copied flag of the first only",
@@ -47,9 +48,10 @@ pub(super) fn unread_notifications(snapshot: &Snapshot, _: &Context) -> Vec<Find
         let before = (s.unread_before() > 0).then_some(snapshot.start);
         since(before.or(s.oldest_unread), s)
     };
-    let held = |s: &&SocketSnapshot| {
+    let waiting = |s: &SocketSnapshot| s.counts.unread.saturating_add(s.unread_before());
+    let held = |s: &SocketSnapshot| {
         let c = &s.counts;
-        let waiting = c.unread + s.unread_before();
+        let waiting = waiting(s);
         if waiting == 0 || s.closed.is_some() || c.sends < threshold::SENDS {
             return false;
         }
@@ -58,23 +60,23 @@ pub(super) fn unread_notifications(snapshot: &Snapshot, _: &Context) -> Vec<Find
             c.notifications_read == 0 && since(s.first_completion, s) >= threshold::NEVER_READ_NS;
         many || never
     };
-    let sockets: Vec<_> = snapshot.sockets.iter().filter(held).collect();
-    let waiting = |s: &SocketSnapshot| s.counts.unread + s.unread_before();
-    let unread: u64 = sockets.iter().map(|s| waiting(s)).sum();
-    let Some(worst) = sockets.iter().max_by_key(|s| waiting(s)) else { return Vec::new() };
-    let before: u64 = sockets.iter().map(|s| s.unread_before()).sum();
+    let about = About::new(snapshot, |p| held(p.socket));
+    let unread = about.sum(waiting);
+    let Some(worst) = about.most(waiting) else { return Vec::new() };
+    let before = about.sum(SocketSnapshot::unread_before);
     let older = if before > 0 {
         format!(" ({before} of them from before the watch)")
     } else {
         String::new()
     };
     let fd = worst.fds.first().map_or_else(String::new, |fd| format!(" on fd {fd}"));
-    let never = sockets.iter().all(|s| s.counts.notifications_read == 0);
+    let never = about.sum(|s| s.counts.notifications_read) == 0;
     vec![Finding {
         id: FindingId::UnreadNotifications,
         cause: None,
         severity: Severity::Warning,
-        sockets: ids(&sockets),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: format!(
             "{} unread{fd} for {}{older}{}",
             count(unread, "completion"),
@@ -94,17 +96,18 @@ pub(super) fn unread_notifications(snapshot: &Snapshot, _: &Context) -> Vec<Find
 }
 
 pub(super) fn out_of_order(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
-    let sockets: Vec<_> = snapshot.sockets.iter().filter(|s| s.waits.out_of_order > 0).collect();
-    if sockets.is_empty() {
+    let about = About::those(snapshot, Mark::OutOfOrder);
+    if about.is_empty() {
         return Vec::new();
     }
-    let late: u64 = sockets.iter().map(|s| s.waits.out_of_order).sum();
-    let read: u64 = sockets.iter().map(|s| s.counts.notifications_read).sum();
+    let late = about.sum(|s| s.waits.out_of_order);
+    let read = about.sum(|s| s.counts.notifications_read);
     vec![Finding {
         id: FindingId::OutOfOrder,
         cause: None,
         severity: Severity::Warning,
-        sockets: ids(&sockets),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: format!(
             "notifications out of order: {} of {} read after one with later ids",
             grouped(late),

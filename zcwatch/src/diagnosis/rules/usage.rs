@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ids, median, more, threshold};
+use super::{About, Mark, Part, median, threshold};
 use crate::{
     diagnosis::{
         Context, Finding, FindingId, Severity,
@@ -12,12 +12,13 @@ use crate::{
     },
     output::names::{grouped, route},
     probe::hooks::Certainty,
+    sums::add,
     tracker::{Snapshot, snapshot::SocketSnapshot},
 };
 
 pub(super) fn flag_ignored(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
-    let sockets: Vec<_> = snapshot.sockets.iter().filter(|s| s.counts.ignored > 0).collect();
-    let n: u64 = sockets.iter().map(|s| s.counts.ignored).sum();
+    let about = About::those(snapshot, Mark::Ignored);
+    let n = about.sum(|s| s.counts.ignored);
     if n == 0 {
         return Vec::new();
     }
@@ -25,7 +26,8 @@ pub(super) fn flag_ignored(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
         id: FindingId::FlagIgnored,
         cause: None,
         severity: Severity::Problem,
-        sockets: ids(&sockets),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: format!(
             "MSG_ZEROCOPY was ignored on {}: SO_ZEROCOPY is not set on the socket",
             count(n, "send")
@@ -45,11 +47,11 @@ pub(super) fn flag_ignored(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
 struct Large<'a> {
     sends: u64,
     fd: Option<i32>,
-    sockets: Vec<&'a SocketSnapshot>,
+    parts: Vec<Part<'a>>,
 }
 
 /// Of a socket that is watched only the mean size of its plain sends is known.
-fn large_plain(socket: &SocketSnapshot) -> u64 {
+pub(super) fn large_plain(socket: &SocketSnapshot) -> u64 {
     let Some(c) = &socket.counters else { return 0 };
     if c.plain_bytes >= c.plain.saturating_mul(threshold::LARGE_BYTES.into()) { c.plain } else { 0 }
 }
@@ -57,9 +59,9 @@ fn large_plain(socket: &SocketSnapshot) -> u64 {
 /// Did anything here ask for zerocopy, in whatever way and with whatever success?
 fn asked_for(snapshot: &Snapshot) -> bool {
     let all = snapshot.totals();
-    let failed = all.failed_optmem + all.failed_memlock + all.failed_other;
-    all.sends + all.ignored + all.before_attach + failed > 0
-        || snapshot.rings.iter().any(|r| r.requests > 0)
+    let failed = [all.failed_optmem, all.failed_memlock, all.failed_other];
+    let others = [all.sends, all.ignored, all.before_attach];
+    failed.into_iter().chain(others).any(|n| n > 0) || snapshot.rings.iter().any(|r| r.requests > 0)
 }
 
 pub(super) fn never_used(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
@@ -70,13 +72,13 @@ pub(super) fn never_used(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
     let mut by_pid: BTreeMap<u32, Large<'_>> = BTreeMap::new();
     for plain in snapshot.plain.values() {
         let of = by_pid.entry(plain.pid).or_default();
-        of.sends += plain.large;
+        add(&mut of.sends, plain.large);
         of.fd = plain.fd;
     }
-    for socket in &snapshot.sockets {
-        let of = by_pid.entry(socket.facts.pid).or_default();
-        of.sends += large_plain(socket);
-        of.sockets.push(socket);
+    for part in Part::all(snapshot) {
+        let of = by_pid.entry(part.socket.facts.pid).or_default();
+        add(&mut of.sends, large_plain(part.socket));
+        of.parts.push(part);
     }
     let mut all: Vec<_> =
         by_pid.into_iter().filter(|(_, l)| l.sends >= threshold::NEVER_USED).collect();
@@ -86,7 +88,9 @@ pub(super) fn never_used(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
 
 fn one_never_used(pid: u32, large: &Large<'_>, snapshot: &Snapshot) -> Finding {
     let on = large.fd.map_or_else(String::new, |fd| format!(", the last on fd {fd}"));
-    let ready = large.sockets.iter().find(|s| s.facts.so_zerocopy && large_plain(s) > 0);
+    let about = About { parts: large.parts.clone(), ..About::default() };
+    let mut sockets = large.parts.iter().map(|p| p.socket);
+    let ready = sockets.clone().find(|s| s.facts.so_zerocopy && large_plain(s) > 0);
     let remedy = match ready {
         Some(s) => format!(
             "SO_ZEROCOPY is set on {}: pass MSG_ZEROCOPY with each large send too.",
@@ -96,12 +100,13 @@ fn one_never_used(pid: u32, large: &Large<'_>, snapshot: &Snapshot) -> Finding {
                  send(fd, buf, len, MSG_ZEROCOPY);"
             .into(),
     };
-    let by_mean = large.sockets.iter().any(|s| large_plain(s) > 0);
+    let by_mean = sockets.any(|s| large_plain(s) > 0);
     Finding {
         id: FindingId::NeverUsed,
         cause: None,
         severity: Severity::Warning,
-        sockets: ids(&large.sockets),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: format!(
             "no MSG_ZEROCOPY send seen in {}: {} sends of 10 KB or more by {} went without the \
              flag",
@@ -119,7 +124,7 @@ fn one_never_used(pid: u32, large: &Large<'_>, snapshot: &Snapshot) -> Finding {
 }
 
 /// Plain sends as large as those with the flag were: others are no sign of giving up.
-fn has_given_up(socket: &SocketSnapshot) -> bool {
+pub(super) fn has_given_up(socket: &SocketSnapshot) -> bool {
     let Some(c) = &socket.counters else { return false };
     let before: u64 = median(socket).unwrap_or_default().into();
     socket.counts.copied >= 1
@@ -127,10 +132,14 @@ fn has_given_up(socket: &SocketSnapshot) -> bool {
         && c.plain_bytes.saturating_mul(2) >= c.plain.saturating_mul(before)
 }
 
+/// Sends without the flag since the last with it.
+pub(super) fn run(s: &SocketSnapshot) -> u64 {
+    s.counters.as_ref().map_or(0, |c| c.plain_run)
+}
+
 pub(super) fn gave_up(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
-    let run = |s: &SocketSnapshot| s.counters.as_ref().map_or(0, |c| c.plain_run);
-    let sockets: Vec<_> = snapshot.sockets.iter().filter(|s| has_given_up(s)).collect();
-    let Some(most) = sockets.iter().max_by_key(|s| run(s)) else { return Vec::new() };
+    let about = About::those(snapshot, Mark::GaveUp);
+    let Some(most) = about.most(run) else { return Vec::new() };
     let (sends, copied) = (most.counts.sends, most.counts.copied);
     let causes = if context.places_unknown { Vec::new() } else { causes_of(most, snapshot) };
     let case =
@@ -147,12 +156,13 @@ pub(super) fn gave_up(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
         id: FindingId::GaveUp,
         cause: case.as_ref().map(|(cause, _)| cause.key),
         severity: Severity::Note,
-        sockets: ids(&sockets),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: format!(
             "gave up after {} on {}{}, {which}{why}: {} without the flag since",
             count(sends, "send"),
             route(&most.facts),
-            more(&sockets),
+            about.more(),
             count(run(most), "send"),
         ),
         evidence: "the kernel's document advises so: a send that is copied all the same costs \
@@ -163,23 +173,25 @@ pub(super) fn gave_up(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
     }]
 }
 
+pub(super) fn is_small(s: &SocketSnapshot) -> bool {
+    s.counts.sends >= threshold::SENDS && median(s).is_some_and(|m| m < threshold::LARGE_BYTES)
+}
+
 pub(super) fn small_sends(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
-    let small = |s: &&SocketSnapshot| {
-        s.counts.sends >= threshold::SENDS && median(s).is_some_and(|m| m < threshold::LARGE_BYTES)
-    };
-    let sockets: Vec<_> = snapshot.sockets.iter().filter(small).collect();
-    let Some(most) = sockets.iter().max_by_key(|s| s.counts.sends) else { return Vec::new() };
+    let about = About::those(snapshot, Mark::Small);
+    let Some(most) = about.most(|s| s.counts.sends) else { return Vec::new() };
     let median = median(most).unwrap_or_default();
     vec![Finding {
         id: FindingId::SmallSends,
         cause: None,
         severity: Severity::Note,
-        sockets: ids(&sockets),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: format!(
             "median send {} on {}{}: below break-even (about 10 KB)",
             bytes(median.into()),
             route(&most.facts),
-            more(&sockets),
+            about.more(),
         ),
         evidence: "the kernel's document calls MSG_ZEROCOPY effective over around 10 KB: below, \
                    pinning pages and reading notifications cost more than the copy"

@@ -1,6 +1,6 @@
 //! How long until a buffer comes back, and what does that wait for?
 
-use super::{ids, median, more, threshold};
+use super::{About, Mark, median, threshold};
 use crate::{
     diagnosis::{
         Context, Finding, FindingId, Severity,
@@ -18,7 +18,7 @@ fn waited(s: &SocketSnapshot) -> Option<(u64, u64)> {
     (whole > 0).then_some((s.waits.waited, whole))
 }
 
-fn waits_for_each(s: &SocketSnapshot) -> bool {
+pub(super) fn waits_for_each(s: &SocketSnapshot) -> bool {
     let half = |(waited, whole): (u64, u64)| {
         u128::from(waited) * 100 >= u128::from(whole) * u128::from(threshold::WAITED_PERCENT)
     };
@@ -36,8 +36,8 @@ fn reads_late(s: &SocketSnapshot) -> bool {
 }
 
 pub(super) fn one_in_flight(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
-    let sockets: Vec<_> = snapshot.sockets.iter().filter(|s| waits_for_each(s)).collect();
-    let Some(most) = sockets.iter().max_by_key(|s| s.counts.sends) else { return Vec::new() };
+    let about = About::those(snapshot, Mark::OneInFlight);
+    let Some(most) = about.most(|s| s.counts.sends) else { return Vec::new() };
     let (part, whole) = waited(most).unwrap_or_default();
     let p50 = |name: &str, of: Option<Summary>| Some(format!("; {name} p50 {}", time(of?.p50)));
     let release = p50("release", most.counts.release.summary()).unwrap_or_default();
@@ -46,11 +46,12 @@ pub(super) fn one_in_flight(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
         id: FindingId::OneInFlight,
         cause: None,
         severity: Severity::Warning,
-        sockets: ids(&sockets),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: format!(
             "one send in flight on {}{}: each waits for its own notification, {} of the time",
             route(&most.facts),
-            more(&sockets),
+            about.more(),
             percent(part, whole),
         ),
         evidence: format!(
@@ -70,30 +71,32 @@ fn round_trip(s: &SocketSnapshot) -> Option<u64> {
 }
 
 /// The release latency, where it is slow.
-fn slow(s: &SocketSnapshot) -> Option<Summary> {
+pub(super) fn slow(s: &SocketSnapshot) -> Option<Summary> {
     let release = s.counts.release.summary().filter(|r| r.count >= threshold::SENDS)?;
     let tail = if release.count < threshold::PERCENTILE_OF { release.p90 } else { release.p99 };
-    let of_trips = |rtt: u64| tail > (rtt * threshold::SLOW_RTTS).max(threshold::SLOW_RTTS_NS);
+    let of_trips =
+        |rtt: u64| tail > rtt.saturating_mul(threshold::SLOW_RTTS).max(threshold::SLOW_RTTS_NS);
     (tail > threshold::SLOW_NS || round_trip(s).is_some_and(of_trips)).then_some(release)
 }
 
 pub(super) fn slow_release(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
-    let slow: Vec<_> = snapshot.sockets.iter().filter_map(|s| Some((s, slow(s)?))).collect();
-    let sockets: Vec<_> = slow.iter().map(|(s, _)| *s).collect();
-    let Some((worst, release)) = slow.iter().max_by_key(|(_, r)| r.p99) else { return Vec::new() };
+    let about = About::those(snapshot, Mark::Slow);
+    let most = about.most(|s| slow(s).map_or(0, |release| release.p99));
+    let Some((worst, release)) = most.and_then(|s| Some((s, slow(s)?))) else { return Vec::new() };
     let rtt = round_trip(worst).map_or_else(String::new, |rtt| format!(", RTT {}", time(rtt)));
-    let (why, remedies) = reason(worst, release, snapshot, context);
+    let (why, remedies) = reason(worst, &release, snapshot, context);
     vec![Finding {
         id: FindingId::SlowRelease,
         cause: None,
         severity: Severity::Warning,
-        sockets: ids(&sockets),
+        sockets: about.ids(),
+        folded: about.folded(),
         sentence: format!(
             "release p99 {} (p50 {}{rtt}) on {}{}: waits for {why}",
             time(release.p99),
             time(release.p50),
             route(&worst.facts),
-            more(&sockets),
+            about.more(),
         ),
         evidence: match worst.facts.protocol {
             Protocol::Tcp => "TCP keeps a buffer until the peer has acknowledged all of it",
@@ -134,7 +137,7 @@ fn reason(
         );
     }
     let more_buffers = "Keep more buffers, so that sends need not wait for the release of others.";
-    if rtt.is_some_and(|rtt| rtt * 2 >= release.p99) {
+    if rtt.is_some_and(|rtt| rtt.saturating_mul(2) >= release.p99) {
         return ("the round trip: no ACK comes sooner".into(), vec![more_buffers.into()]);
     }
     let mut remedies = vec![more_buffers.to_owned()];

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use zcwatch_common::{mark, sign, stage};
 
 use crate::{
-    diagnosis::Context,
+    diagnosis::{Context, judge},
     event::{
         Counters, DeviceFacts, Endpoint, Event, FailedSend, Family, Hop, Limits, Losses,
         PlainSends, ProcessFacts, Protocol, Range, Sent, SocketFacts, SocketId, Tunnel, Way, What,
@@ -192,7 +192,16 @@ pub const START: u64 = 1_000_000_000;
 impl Scene {
     /// A process with one TCP socket in zcwatch's own namespace, devices without a fault.
     pub fn new() -> Self {
-        let mut scene = Self { tracker: Tracker::default(), now: START, facts: vec![], next: 0 };
+        Self::with_devices(Tracker::default()).process(10, "sender").socket(|_| {})
+    }
+
+    /// The devices, and a tracker that keeps so many rows of ended sockets; no socket.
+    pub fn keeping(rows: usize) -> Self {
+        Self::with_devices(Tracker::keeping(rows, judge))
+    }
+
+    fn with_devices(tracker: Tracker) -> Self {
+        let mut scene = Self { tracker, now: START, facts: vec![], next: 0 };
         let all = SG | HW_CSUM;
         for facts in [
             device(ETH0, HERE, "eth0", "", all),
@@ -204,7 +213,7 @@ impl Scene {
         ] {
             scene.tell(What::Device(facts));
         }
-        scene.process(10, "sender").socket(|_| {})
+        scene
     }
 
     /// What the kernel of a host without zerocopy traffic tells.

@@ -23,6 +23,7 @@ fn a_finding_in_json_has_the_keys_of_the_schema() {
             "cause": "local_delivery",
             "severity": "problem",
             "sockets": ["1"],
+            "folded": 0,
             "sentence": "20 of 20 completed sends copied on lo (100 %): delivered on this host",
             "evidence": "still the sender's pages when lo received them",
             "remedies": [

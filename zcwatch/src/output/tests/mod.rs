@@ -2,6 +2,7 @@
 
 mod about;
 mod document;
+mod fold;
 mod json;
 mod schema;
 mod text;

@@ -41,6 +41,11 @@ impl SocketTracker {
         stories.take(last)
     }
 
+    /// Are there any that nobody has asked for?
+    pub fn has_stories(&self) -> bool {
+        self.stories.as_ref().is_some_and(|s| !s.is_empty())
+    }
+
     /// Ids completed, each once.
     pub(super) fn done(&mut self, ids: &Ids, ts: Option<u64>) {
         self.counts.copied += if ids.copied { ids.len() } else { 0 };

@@ -21,7 +21,10 @@ use super::{
     snapshot::Counts,
     story::Stories,
 };
-use crate::event::{Counters, FailedSend, IgnoredSend, Sent, SocketFacts};
+use crate::{
+    event::{Counters, FailedSend, IgnoredSend, Sent, SocketFacts},
+    sums::add,
+};
 use ids::{Half, Head, Ids, Piece};
 pub use waits::Waits;
 
@@ -76,7 +79,7 @@ struct Seen {
 
 impl SocketTracker {
     /// Takes who the socket is; again when that changed.
-    pub fn describe(&mut self, facts: &SocketFacts, _ts: u64) {
+    pub fn describe(&mut self, facts: &SocketFacts) {
         let line = self.line.get_or_insert_with(|| Line::from(facts.base));
         // Ids have their place near the newest one, and the base may be billions behind by now.
         if self.facts.as_ref().is_none_or(|known| known.base != facts.base) {
@@ -104,12 +107,12 @@ impl SocketTracker {
             self.seen.with_error += 1;
         } else {
             self.seen.sends += 1;
-            self.counts.bytes += u64::from(sent.bytes);
+            add(&mut self.counts.bytes, sent.bytes.into());
             self.counts.sizes.add(sent.bytes);
         }
         let (at, _) = line.place_range(sent.id, sent.id);
         self.taken = self.taken.max(at + 1);
-        self.waits.sent(self.taken - self.base, ts);
+        self.waits.sent(self.taken.saturating_sub(self.base), ts);
         if let Some(errno) = sent.errno {
             *self.errors.entry(errno).or_default() += 1;
         }
@@ -165,12 +168,18 @@ impl SocketTracker {
             .map(|gap| gap.len())
             .sum();
         let sent = self.taken.saturating_sub(self.base);
-        sent.saturating_sub(self.counts.copied + self.counts.reported + fresh)
+        sent.saturating_sub(self.counts.completed().saturating_add(fresh))
     }
 
     /// The socket was closed.
     pub fn closed(&mut self, ts: u64) {
         self.closed.get_or_insert(ts);
+    }
+
+    /// When it was closed, if the counters have come too: they are the last.
+    #[must_use]
+    pub fn last_counted(&self) -> Option<u64> {
+        self.counters.as_ref().and(self.closed)
     }
 
     /// Takes the kernel's counters.

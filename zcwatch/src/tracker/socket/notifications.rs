@@ -63,7 +63,7 @@ impl SocketTracker {
             {
                 (head.ids.way, head.ids.sight) = (ids.way, ids.sight);
             }
-            self.waits.read(&ids, self.taken - self.base, ts);
+            self.waits.read(&ids, self.taken.saturating_sub(self.base), ts);
             self.reads.push_back((ts, ids));
         }
     }

@@ -31,9 +31,9 @@ impl SocketTracker {
                 silent = counts.take_waiting(c);
             }
         }
-        let unread = (counts.copied + counts.reported).saturating_sub(counts.read);
+        let unread = counts.completed().saturating_sub(counts.read);
         counts.unread = unread;
-        let open = counts.sends.saturating_sub(counts.copied + counts.reported);
+        let open = counts.sends.saturating_sub(counts.completed());
         if self.closed.is_some() {
             counts.closed_in_flight = open;
         } else {
@@ -59,6 +59,7 @@ impl SocketTracker {
             device: self.device,
             agreement,
             asked: now,
+            ended: false,
             facts,
         })
     }
@@ -68,13 +69,13 @@ impl SocketTracker {
     fn evidence(&self, silent: u64) -> Vec<(Evidence, Group)> {
         let mut groups = self.groups.clone();
         if silent > 0 {
-            groups.entry(Evidence::nothing()).or_default().sends += silent;
+            groups.entry(Evidence::nothing()).or_default().add_sends(silent);
         }
         if let Some(facts) = &self.facts {
             for half in self.halves.values() {
                 if let Half::Done { way, sight: Some(sight), .. } = half {
                     let e = Evidence::of(way, sight, None, facts);
-                    groups.entry(e).or_default().sends += 1;
+                    groups.entry(e).or_default().add_sends(1);
                 }
             }
         }
