@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     event::Way,
+    sums::add,
     tracker::{
         evidence::{Evidence, Message, Sight},
         snapshot::From,
@@ -48,12 +49,16 @@ impl SocketTracker {
 
     /// Ids completed, each once.
     pub(super) fn done(&mut self, ids: &Ids, ts: Option<u64>) {
-        self.counts.copied += if ids.copied { ids.len() } else { 0 };
-        self.counts.reported += if ids.copied { 0 } else { ids.len() };
+        let done = if ids.copied { &mut self.counts.copied } else { &mut self.counts.reported };
+        add(done, ids.len());
         if let Some(hop) = ids.way.hops.iter().find(|h| h.device != 0) {
             self.device = Some(hop.device);
         }
-        for at in ids.lo..=ids.hi {
+        // Of a range that is longer than all that is kept, the first ids would be thrown out again.
+        let kept = ids.hi.saturating_sub(HALVES as u64 - 1).max(ids.lo);
+        let mut sent: Vec<u64> = self.halves.range(ids.lo..kept).map(|(at, _)| *at).collect();
+        sent.retain(|at| matches!(self.halves.get(at), Some(Half::Sent { .. })));
+        for at in sent.into_iter().chain(kept..=ids.hi) {
             // First sight at the device is that of the datagram, or of the stream's first id.
             let first = ids.way.first.filter(|_| at == ids.lo);
             match self.halves.remove(&at) {
@@ -94,7 +99,7 @@ impl SocketTracker {
                 self.counts.release_from = self.counts.release_from.max(Some(from));
                 self.counts.release.record(done - begin, 1);
             } else {
-                self.counts.before_return += 1;
+                add(&mut self.counts.before_return, 1);
             }
         }
         let Some(facts) = &self.facts else { return };
