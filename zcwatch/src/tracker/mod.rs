@@ -208,11 +208,15 @@ impl Tracker {
     fn probed(&mut self, ts: u64, id: SocketId, take: impl FnOnce(&mut SocketTracker, &Devices)) {
         self.probed = self.probed.max(ts);
         self.of(id, take);
-        while let Some((closed, id)) = self.leaving.first().copied()
-            && closed.saturating_add(REST) <= self.probed
-        {
-            self.leaving.pop_first();
-            self.leave(id);
+        let rested = |closed: u64| closed.saturating_add(REST) <= self.probed;
+        if self.leaving.first().is_some_and(|(closed, _)| rested(*closed)) {
+            // Each once: one with stories comes back, perhaps with a time that has passed.
+            let due: Vec<_> =
+                self.leaving.iter().take_while(|(at, _)| rested(*at)).copied().collect();
+            for (closed, id) in due {
+                self.leaving.remove(&(closed, id));
+                self.leave(id);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! How an application waits for its notifications.
 
 use super::ids::Ids;
+use crate::sums::add;
 
 /// How an application waits for its notifications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Waits {
         if self.read >= taken
             && let Some(since) = self.since.take()
         {
-            self.waited += ts.saturating_sub(since);
+            add(&mut self.waited, ts.saturating_sub(since));
         }
     }
 }
