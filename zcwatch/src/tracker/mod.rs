@@ -1,6 +1,7 @@
 //! From events to a snapshot: which ids were sent, completed, copied and read. Pure: values in,
 //! values out; time is in the events.
 
+pub mod counts;
 pub mod ended;
 pub mod evidence;
 pub mod ids;

@@ -4,7 +4,7 @@ use super::judge::Mark;
 use crate::{
     event::SocketId,
     sums::sum,
-    tracker::{Snapshot, snapshot::SocketSnapshot},
+    tracker::{Snapshot, ended::Alike, snapshot::SocketSnapshot},
 };
 
 /// A row, or many alike.
@@ -66,7 +66,7 @@ impl<'a> About<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, holds: impl Fn(&Part<'a>) -> bool) -> Self {
         let mut parts = Part::all(snapshot);
         parts.retain(|p| holds(p));
-        let examples = snapshot.folded.iter().flat_map(|f| f.examples()).map(Part::of);
+        let examples = snapshot.folded.iter().flat_map(Alike::examples).map(Part::of);
         let rows = parts.iter().filter(|p| p.folded == 0).copied();
         let mut named: Vec<_> = rows.chain(examples.filter(|p| holds(p))).collect();
         named.sort_by_key(|p| p.socket.id);

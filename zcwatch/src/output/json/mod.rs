@@ -169,7 +169,7 @@ impl<'a> Report<'a> {
             totals: counts(&snapshot.totals(), hidden, whole, causes, about),
             sockets: sockets.iter().map(|s| socket(s, snapshot, about)).chain(rings).collect(),
             folded: OfProcess::all(&snapshot.folded)
-                .into_iter()
+                .iter()
                 .map(|of| folded(of, snapshot, about))
                 .collect(),
             findings,
@@ -177,7 +177,7 @@ impl<'a> Report<'a> {
     }
 }
 
-fn folded<'a>(of: OfProcess<'a>, snapshot: &Snapshot, about: &About) -> FoldedOut<'a> {
+fn folded<'a>(of: &OfProcess<'a>, snapshot: &Snapshot, about: &About) -> FoldedOut<'a> {
     let parts = || of.kinds.iter().map(|kind| &kind.sum);
     let hidden = sum(parts().map(SocketSnapshot::hidden));
     let whole = parts().all(|s| s.agreement != Agreement::No);

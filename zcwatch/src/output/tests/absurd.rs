@@ -67,7 +67,7 @@ fn change(low: &Value, high: &Value, pick: &mut impl FnMut() -> u8) -> Value {
             // Of a pair only the first was made of the number.
             low.iter().map(|low| change(low, &high[0], pick)).collect()
         }
-        (Value::Bool(_), _) => (pick() % 2 == 0).into(),
+        (Value::Bool(_), _) => pick().is_multiple_of(2).into(),
         _ => low.clone(),
     }
 }
