@@ -85,7 +85,7 @@ impl Load {
         }
         match work {
             Work::Zerocopy(size) | Work::ZerocopyWaking(size) => {
-                _ = command.args(["--size", &size.to_string()])
+                _ = command.args(["--size", &size.to_string()]);
             }
             Work::Plain | Work::PlainAlone => {}
             Work::Idle => {
