@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
+    iter,
     os::unix::process::CommandExt,
     process::{Child as Process, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
@@ -131,7 +132,9 @@ impl Child {
     }
 
     fn last_words(&self, what: &str) -> String {
-        let said: Vec<_> = self.stderr.try_iter().collect();
+        // The thread that reads it may be a moment behind.
+        let moment = Duration::from_millis(200);
+        let said: Vec<_> = iter::from_fn(|| self.stderr.recv_timeout(moment).ok()).collect();
         let said = if said.is_empty() { "nothing".to_owned() } else { said.join("; ") };
         format!("{} {what}; it said on stderr: {said}", self.name)
     }

@@ -10,7 +10,7 @@ use crate::{
     },
     event::{Losses, Protocol},
     output::json::{About, HookRow},
-    probe::hooks::{HOOKS, Question},
+    probe::hooks::{HOOKS, Hook, Kind, Question},
     tracker::Snapshot,
 };
 use zcwatch_common::mark;
@@ -18,7 +18,8 @@ use zcwatch_common::mark;
 /// A kernel where each question but these has its answer.
 pub fn about_without(unanswered: &[Question]) -> About {
     let hooks = Question::ALL.into_iter().map(|q| {
-        let rows = HOOKS.iter().filter(|h| h.question == q && !h.programs.is_empty());
+        let usable = |h: &&Hook| !h.programs.is_empty() && h.kind != Kind::Fentry;
+        let rows = HOOKS.iter().filter(usable).filter(|h| h.question == q);
         let hook = rows.clone().next().filter(|_| !unanswered.contains(&q));
         HookRow {
             question: q.key().into(),
