@@ -74,12 +74,12 @@ fn called(ctx: &FEntryContext) {
     }
 }
 
-/// The call of this thread on a socket, if that was seen to begin.
+/// The call of this thread on a socket, if that was seen to begin, and has not returned.
 #[inline(always)]
 fn open(sk: u64) -> Option<*mut Entry> {
     let place = call_of(bpf_get_current_pid_tgid())?;
     // SAFETY: a live map value, written by this thread only.
-    (unsafe { (*place).whose } == sk).then_some(place)
+    (unsafe { (*place).whose == sk && (*place).holds != RETURNED }).then_some(place)
 }
 
 /// `{sock,msg}_zerocopy_realloc(sk, size, uarg…)` returned a uarg with one more id, or nothing.
@@ -117,7 +117,11 @@ fn taken_id(ctx: &FExitContext) {
 fn put_back(_: &FEntryContext) {
     if let Some(place) = call_of(bpf_get_current_pid_tgid()) {
         // SAFETY: a live map value, written by this thread only.
-        unsafe { (*place).holds = 0 };
+        unsafe {
+            if (*place).holds == 1 {
+                (*place).holds = 0;
+            }
+        }
     }
 }
 
@@ -126,23 +130,43 @@ fn put_back(_: &FEntryContext) {
 #[inline(always)]
 fn done(ctx: &FExitContext) {
     let sk: Ptr = ctx.arg(0);
+    let msg: Ptr = ctx.arg(1);
     let ret: i32 = ctx.arg(3);
-    let Some(place) = open(sk as u64) else { return };
-    // SAFETY: a live map value, written by this thread only.
+    let thread = bpf_get_current_pid_tgid();
+    // SAFETY: a live map value, written by this thread only; the function's own arguments.
     let call = unsafe {
-        let call = *place;
-        (*place).whose = 0;
-        call
+        match call_of(thread) {
+            Some(place) => {
+                if (*place).whose != sk as u64 || (*place).holds == RETURNED {
+                    return;
+                }
+                let call = *place;
+                (*place).holds = RETURNED;
+                Some(call)
+            }
+            // It began before the watch, and its id may be in the window.
+            None => {
+                if socket::lookup(cookie_of(sk)).is_none() {
+                    return;
+                }
+                let Some(place) = new_call(thread) else { return };
+                (*place).holds = RETURNED;
+                (*place).whose = sk as u64;
+                None
+            }
+        }
     };
     if ended() {
         return;
     }
+    // SAFETY: the function's own arguments.
+    let flags = unsafe { call.map_or_else(|| field(msg, &MSG_FLAGS), |call| call.flags) };
     let fd = match current_call() {
         Call::Send { fd, .. } => fd,
         Call::Other | Call::Hidden => -1,
     };
     let mut entry = socket::lookup(cookie_of(sk));
-    if call.flags & MSG_ZEROCOPY == 0 {
+    if flags & MSG_ZEROCOPY == 0 {
         if ret > 0 && socket::is_inet(sk) {
             plain(entry, ret, fd);
         }
@@ -157,8 +181,7 @@ fn done(ctx: &FExitContext) {
         });
     }
     let Some(entry) = entry else { return };
-    let tid = bpf_get_current_pid_tgid() as u32;
-    let seen = Return { ret, fd, flags: call.flags, tid, call: Some(call), exact: true };
+    let seen = Return { ret, fd, flags, tid: thread as u32, call, exact: call.is_some() };
     // SAFETY: a live map value and its socket.
     unsafe { returned(entry, sk, &seen) };
 }
@@ -188,7 +211,6 @@ fn finished(ctx: &FEntryContext) {
     // SAFETY: a live map value.
     unsafe {
         let seen = clip(entry, lo, lo.wrapping_add(len).wrapping_sub(1));
-        add(&raw mut (*entry).before, seen.below);
         if seen.ids > 0 {
             add(&raw mut (*entry).pieces[copied as usize & 1], seen.ids);
             write(kind::PIECE, cookie, &seen, copied, 0, way);
@@ -218,6 +240,7 @@ fn read(ctx: &FExitContext) {
     // SAFETY: a live map value.
     unsafe {
         let seen = clip(entry, n.lo, n.hi);
+        add(&raw mut (*entry).before, seen.below);
         if seen.ids > 0 {
             add(&raw mut (*entry).notifications_read, 1);
             add(&raw mut (*entry).reads[which], seen.ids);

@@ -116,9 +116,12 @@ pub struct Entry {
     pub entry_ns: u64,
     pub id: u32,
     pub flags: u32,
-    /// Does it hold its id? For the exact hooks.
+    /// For the exact hooks: 1: it holds its id; 0: not, or not yet; [`RETURNED`].
     pub holds: u64,
 }
+
+/// The call is over, and a second copy of a program has nothing to do for it.
+pub const RETURNED: u64 = 2;
 
 impl Slot for Entry {
     #[inline(always)]
@@ -130,7 +133,9 @@ impl Slot for Entry {
     #[inline(always)]
     fn needed(this: *mut Self) -> u64 {
         // SAFETY: a live map value.
-        unsafe { if (*this).whose == 0 { 0 } else { (*this).entry_ns } }
+        unsafe {
+            if (*this).whose == 0 || (*this).holds == RETURNED { 0 } else { (*this).entry_ns }
+        }
     }
 }
 

@@ -61,6 +61,7 @@ pub fn tcp_entry(ctx: BtfTracePointContext) -> i32 {
         (*place).entry_ns = bpf_ktime_get_ns();
         (*place).id = id;
         (*place).flags = flags;
+        (*place).holds = 0;
         (*place).whose = cookie;
     }
     0

@@ -47,12 +47,15 @@ pub struct Settings {
 /// Which hooks may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Hooks {
-    /// For each question the first in the table that attaches
+    /// Tracepoints, and trampolines on functions where a tracepoint is missing
     #[default]
     Auto,
-    /// Tracepoints only, without trampolines on functions
+    /// Tracepoints only
     #[value(name = "tp_btf")]
     Tracepoints,
+    /// Trampolines, and tracepoints where one does not attach
+    #[value(name = "fentry")]
+    Trampolines,
 }
 
 /// Which processes the probes pick themselves. Each way adds processes.
@@ -161,33 +164,44 @@ impl Probe {
         Ok(probe)
     }
 
-    /// Attaches the exact programs of a choice or, where one of them does not attach, the others.
+    /// Attaches one set of a choice, or where one of its programs does not attach, the other.
     fn choose(&mut self, choice: &Choice, hooks: Hooks, host: &Host<'_>) {
-        let all = |names: &'static [&'static str]| {
-            PROGRAMS.iter().filter(move |p| names.contains(&p.name))
+        let (exact, instead) = (choice.exact, choice.instead);
+        let order: &[&[&str]] = match (choice.trampolines, hooks) {
+            (true, Hooks::Auto) => &[instead, exact],
+            (true, Hooks::Tracepoints) => &[instead],
+            (true, Hooks::Trampolines) => &[exact, instead],
+            // The error queues need a look only where completions are not told one by one.
+            (false, _) if self.completions_are_exact() => &[instead],
+            (false, _) => &[exact, instead],
         };
-        // The error queues need a look only where completions are not told one by one.
-        let mut exact = match choice.trampolines {
-            true => hooks == Hooks::Auto,
-            false => !self.completions_are_exact(),
-        };
-        for program in all(choice.exact) {
-            if !exact {
-                self.refused.insert(program.name, Refusal::NotTried);
-            } else if !self.attempt(program, host) {
-                let absent = self.refused.get(program.name) == Some(&Refusal::Absent);
-                exact = absent && OPTIONAL.contains(&program.name);
+        // The rest of the order is not tried.
+        let _ = order.iter().any(|set| self.attach_all(set, host));
+        for name in exact.iter().chain(instead) {
+            let tried =
+                order.iter().any(|set| set.contains(name)) && self.refused.contains_key(name);
+            let used = self.ebpf.program(name).is_some_and(|p| p.fd().is_ok());
+            if !tried && !used {
+                self.refused.insert(*name, Refusal::NotTried);
             }
         }
-        for program in all(if exact { choice.instead } else { choice.exact }) {
-            self.refused.entry(program.name).or_insert(Refusal::NotTried);
-            self.detach(program.name);
-        }
-        if !exact {
-            for program in all(choice.instead) {
-                self.attempt(program, host);
+    }
+
+    /// Attaches these, or none of them.
+    fn attach_all(&mut self, names: &[&'static str], host: &Host<'_>) -> bool {
+        for program in PROGRAMS.iter().filter(|p| names.contains(&p.name)) {
+            self.attempt(program, host);
+            let optional = OPTIONAL.contains(&program.name) || program.name == "tcp_entry";
+            if self.runs(program.name) || optional {
+                continue;
             }
+            for name in names {
+                self.refused.entry(name).or_insert(Refusal::NotTried);
+                self.detach(name);
+            }
+            return false;
         }
+        true
     }
 
     /// Tries a program; what the kernel says against it is kept.

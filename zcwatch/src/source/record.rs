@@ -151,8 +151,6 @@ pub(super) fn all_are_pieces(c: &mut Counters) {
     let unread = c.pieces.iter().sum::<u64>().saturating_sub(read);
     c.unread = Some([unread, 0]);
     c.merged_into = [c.reads[0] + unread, c.reads[1]];
-    // Their completion was counted, or was before the watch.
-    c.unread_before = Some(0);
 }
 
 pub(super) fn counters(cookie: u64, r: &raw::Socket) -> Counters {
