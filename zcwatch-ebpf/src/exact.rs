@@ -51,6 +51,16 @@ twice!(fentry(FEntryContext), "msg_zerocopy_put_abort", id_put_back, id_put_back
 twice!(fentry(FEntryContext), "__msg_zerocopy_callback", completed, completed_2 => finished);
 twice!(fexit(FExitContext), "sock_dequeue_err_skb", dequeued, dequeued_2 => read);
 
+/// Has the caller a uarg of its own? Then it is io_uring, whose sends take no id.
+///
+/// # Safety
+/// `msg` is a struct msghdr.
+#[inline(always)]
+unsafe fn foreign(msg: Ptr) -> bool {
+    // SAFETY: as promised by the caller.
+    known(&MSG_UBUF) && unsafe { field::<u64>(msg, &MSG_UBUF) } != 0
+}
+
 /// `tcp_sendmsg_locked`, `udp_sendmsg` and `udpv6_sendmsg` begin with `(sk, msg, size)`, all versions.
 #[inline(always)]
 fn called(ctx: &FEntryContext) {
@@ -58,8 +68,7 @@ fn called(ctx: &FEntryContext) {
     let msg: Ptr = ctx.arg(1);
     // SAFETY: the function's own typed arguments.
     unsafe {
-        // A uarg of the caller's own: io_uring, which takes no id.
-        if ended() || (known(&MSG_UBUF) && field::<u64>(msg, &MSG_UBUF) != 0) {
+        if ended() || foreign(msg) {
             return;
         }
         if socket::lookup(cookie_of(sk)).is_none() && !watched() {
@@ -146,7 +155,7 @@ fn done(ctx: &FExitContext) {
             }
             // It began before the watch, and its id may be in the window.
             None => {
-                if socket::lookup(cookie_of(sk)).is_none() {
+                if foreign(msg) || socket::lookup(cookie_of(sk)).is_none() {
                     return;
                 }
                 let Some(place) = new_call(thread) else { return };

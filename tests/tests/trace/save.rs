@@ -65,7 +65,11 @@ fn the_recordings_report_is_that_of_the_watch() -> Result<()> {
         if format == "json" {
             let report = live.report()?;
             undisturbed(&report)?;
-            assert_eq!(report.at("/totals/sends/count"), 500);
+            // A notification that comes out of turn takes option memory until it is read; so on a
+            // busy machine some of the datagrams are refused.
+            let count = |at: &str| report.at(at).as_u64().unwrap_or(0);
+            let refused = count("/totals/failed/enobufs_optmem");
+            assert_eq!(count("/totals/sends/count") + refused, 500);
             assert_eq!(report.at("/totals/ignored/count"), 20);
         }
     }

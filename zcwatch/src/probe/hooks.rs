@@ -259,8 +259,9 @@ mod tests {
     fn page() -> String {
         let mut out = String::from(
             "# Hooks\n\nMade from the table in zcwatch/src/probe/hooks.rs. For each question the \
-             first row that attaches answers; `zcwatch doctor` says which one does on a host. A row \
-             without programs is not written yet.\n",
+             first row whose programs run answers; `zcwatch doctor` says which one does on a host. Of \
+             the rows for sends and completions the tracepoints are tried first: `--hooks` turns that \
+             round, or leaves the others out. A row without programs is not written yet.\n",
         );
         for q in Question::ALL {
             out += &format!(

@@ -124,7 +124,7 @@ const BEGIN: &[&str] = &[
 /// What is read when a send begins.
 const CALLED: &[&str] = &["MSG_FLAGS", "MSG_UBUF", "SK_COOKIE"];
 /// What is read when it returns.
-const RETURNED: &[&str] = &["CRED_CAPS", "MSG_FLAGS", "OMALLOC_TRUESIZE", "SK_ZCKEY"];
+const RETURNED: &[&str] = &["CRED_CAPS", "MSG_FLAGS", "MSG_UBUF", "OMALLOC_TRUESIZE", "SK_ZCKEY"];
 /// What a uarg itself says.
 const UARG: &[&str] =
     &["SKB_CB", "SKB_SK", "SK_COOKIE", "UARG_BITS", "UARG_ID", "UARG_LEN", "UARG_ZEROCOPY_MASK"];
