@@ -41,7 +41,7 @@ mod tests {
         assert!(why(End::Exited(0), "test result: ok. 0 passed").contains("1 passed"));
         assert!(why(End::Exited(101), passed).contains("exit code was 101, not 0"));
         assert!(why(End::Killed(9), passed).contains("signal 9"));
-        assert!(why(End::TimedOut, passed).contains("120 s"));
+        assert!(why(End::TimedOut, passed).contains("240 s"));
         assert!(why(End::NotStarted("no file".to_owned()), "").contains("no file"));
     }
 

@@ -91,7 +91,7 @@ impl Scenario {
 }
 
 /// What a test may take, if nothing else is said.
-pub const LIMIT: u64 = 120;
+pub const LIMIT: u64 = 240;
 
 #[cfg(test)]
 mod tests {
