@@ -176,7 +176,7 @@ impl Probe {
             (false, _) => &[exact, instead],
         };
         // The rest of the order is not tried.
-        let _ = order.iter().any(|set| self.attach_all(set, host));
+        let _ = order.iter().any(|set| self.attach_all(set, choice.spared, host));
         for name in exact.iter().chain(instead) {
             let tried =
                 order.iter().any(|set| set.contains(name)) && self.refused.contains_key(name);
@@ -187,12 +187,11 @@ impl Probe {
         }
     }
 
-    /// Attaches these, or none of them.
-    fn attach_all(&mut self, names: &[&'static str], host: &Host<'_>) -> bool {
+    /// Attaches these, or none of them; those that are spared may be missing.
+    fn attach_all(&mut self, names: &[&'static str], spared: &[&str], host: &Host<'_>) -> bool {
         for program in PROGRAMS.iter().filter(|p| names.contains(&p.name)) {
             self.attempt(program, host);
-            let optional = OPTIONAL.contains(&program.name) || program.name == "tcp_entry";
-            if self.runs(program.name) || optional {
+            if self.runs(program.name) || spared.contains(&program.name) {
                 continue;
             }
             for name in names {
@@ -205,19 +204,16 @@ impl Probe {
     }
 
     /// Tries a program; what the kernel says against it is kept.
-    fn attempt(&mut self, program: &Program, host: &Host<'_>) -> bool {
+    fn attempt(&mut self, program: &Program, host: &Host<'_>) {
         let missing = host.layout.missing(&program.fields());
         let outcome = if missing.is_empty() {
             self.start(program, host.types)
         } else {
             Err(Refusal::Fields(missing))
         };
-        let refused = outcome.err();
-        let started = refused.is_none();
-        if let Some(why) = refused {
+        if let Err(why) = outcome {
             self.refused.insert(program.name, why);
         }
-        started
     }
 
     fn detach(&mut self, name: &str) {

@@ -142,13 +142,31 @@ pub struct Choice {
     pub exact: &'static [&'static str],
     /// Else these.
     pub instead: &'static [&'static str],
+    /// A set does without these of its own.
+    pub spared: &'static [&'static str],
 }
 
 /// Sends, completions with their reads, and the sockets that were there before.
 pub const CHOICES: &[Choice] = &[
-    Choice { trampolines: true, exact: EXACT_SENDS, instead: &["send_return", "tcp_entry"] },
-    Choice { trampolines: true, exact: EXACT_COMPLETIONS, instead: &["consumed", "notified"] },
-    Choice { trampolines: false, exact: &["held_sockets"], instead: &["held_sockets_only"] },
+    Choice {
+        trampolines: true,
+        exact: EXACT_SENDS,
+        instead: &["send_return", "tcp_entry"],
+        // 6.12 has no such tracepoint: latency then counts from the return.
+        spared: &["tcp_entry"],
+    },
+    Choice {
+        trampolines: true,
+        exact: EXACT_COMPLETIONS,
+        instead: &["consumed", "notified"],
+        spared: &[],
+    },
+    Choice {
+        trampolines: false,
+        exact: &["held_sockets"],
+        instead: &["held_sockets_only"],
+        spared: &[],
+    },
 ];
 
 /// A send from its call to its return.

@@ -390,8 +390,15 @@ impl Live {
     }
 
     fn tell_losses(&mut self, sink: &mut impl FnMut(Event)) {
-        let Stats { events_lost, sockets_full, paths_full, unpaired, processes_full, .. } =
-            self.probe.stats();
+        let Stats {
+            events_lost,
+            sockets_full,
+            paths_full,
+            unpaired,
+            processes_full,
+            counted_full,
+            ..
+        } = self.probe.stats();
         // The kernel forgets the skipped runs of a program with the program.
         let skipped = self.probe.skipped().max(self.losses.skipped);
         let losses = Losses {
@@ -399,7 +406,8 @@ impl Live {
             sockets: sockets_full,
             processes: processes_full,
             paths: paths_full,
-            unpaired,
+            // Either way a total of completions may be off by what one of them covers.
+            unpaired: unpaired + counted_full,
             skipped,
         };
         if losses != self.losses {
