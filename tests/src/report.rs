@@ -40,6 +40,16 @@ impl Report {
         row.with_context(|| format!("no socket {id} in {:#}", self.0))
     }
 
+    /// What answers a question: `fentry`, `tp_btf`… `none`.
+    ///
+    /// # Errors
+    /// When there is no such question.
+    pub fn hook(&self, question: &str) -> Result<&str> {
+        let all = self.at("/host/hooks").as_array().into_iter().flatten();
+        let row = all.into_iter().find(|row| row["question"] == question);
+        row.and_then(|row| row["kind"].as_str()).with_context(|| format!("no question {question}"))
+    }
+
     /// Which findings hold, each with its cause: `copied/tap_tx`, `healthy`.
     #[must_use]
     pub fn findings(&self) -> BTreeSet<String> {

@@ -16,6 +16,8 @@ pub const MSG_MORE: u32 = 0x8000;
 
 /// Devices that one uarg is followed over. A longer way sets [`mark::HOPS_FULL`].
 pub const MAX_HOPS: usize = 4;
+/// Return addresses kept of a copy, with those of the program itself.
+pub const FRAMES: usize = 10;
 /// Reads, and pieces without their read, remembered per socket (a power of two).
 pub const RECENT: usize = 16;
 
@@ -45,6 +47,8 @@ pub mod kind {
     pub const EXECUTED: u32 = 11;
     /// [`crate::Task`]: a watched process ended.
     pub const EXITED: u32 = 12;
+    /// [`crate::Stack`].
+    pub const STACK: u32 = 13;
 }
 
 /// Places on the packet path where a uarg's zerocopy bit is looked at, in order.
@@ -68,6 +72,8 @@ pub mod sign {
     pub const GSO: u8 = 32;
     /// Received on a device with a tc program at its ingress.
     pub const FILTERED: u8 = 64;
+    /// Segmented there in software without scatter-gather ([`crate::mark::SEGMENTED`]).
+    pub const SEGMENTED: u8 = 128;
 }
 
 /// What was noticed of a uarg on its way: [`Path::marks`].
@@ -89,6 +95,30 @@ pub mod mark {
     /// The lists of packet sockets can be read here: without [`crate::sign`]s of listeners there
     /// were none.
     pub const LISTS_READ: u32 = 128;
+    /// `skb_segment` copied its payload, seen where it was done.
+    pub const SEGMENTED: u32 = 256;
+    /// `skb_pp_cow_data` copied its payload for an XDP program, seen where it was done.
+    pub const FOR_XDP: u32 = 512;
+}
+
+/// The function that made a copy: [`Stack::of`].
+pub mod copier {
+    /// `skb_copy_ubufs`: all pages of a packet, each into one of the kernel's.
+    pub const PAGES: u32 = 1;
+    /// `__pskb_pull_tail`: what was left in pages, into the linear head.
+    pub const TAIL: u32 = 2;
+}
+
+/// The limit that a refused send ran into, where that was seen: [`Failed::limit`].
+pub mod limit {
+    /// Not looked at.
+    pub const UNKNOWN: u32 = 0;
+    /// `sock_omalloc`: `net.core.optmem_max`.
+    pub const OPTMEM: u32 = 1;
+    /// `mm_account_pinned_pages`: RLIMIT_MEMLOCK.
+    pub const MEMLOCK: u32 = 2;
+    /// Both were asked, and neither refused.
+    pub const NEITHER: u32 = 3;
 }
 
 /// How the probes know something of a send: [`Send::notes`].
@@ -228,6 +258,10 @@ shared! {
         pub locked_pages: u64,
         /// RLIMIT_MEMLOCK (soft), bytes.
         pub memlock_limit: u64,
+        /// One of [`limit`].
+        pub limit: u32,
+        /// Unused.
+        pub pad: u32,
     }
 }
 
@@ -286,8 +320,24 @@ shared! {
         pub hops: [Hop; MAX_HOPS],
         /// Bits of [`mark`].
         pub marks: u32,
-        /// Unused.
-        pub pad: u32,
+        /// The first copy, where it was seen being made: the device ([`Device::index`]) in the upper
+        /// half, [`Stack::index`] in the lower; 0: it was not.
+        pub copy: u32,
+    }
+}
+
+shared! {
+    /// How a copy came about: the calls that led to it.
+    pub struct Stack {
+        /// [`kind::STACK`].
+        pub head: Header,
+        /// Its number in [`Path::copy`], from 1.
+        pub index: u32,
+        /// One of [`copier`].
+        pub of: u32,
+        /// Kernel addresses, the innermost first; those of the program and its trampoline are the
+        /// first ones. 0: there are no more.
+        pub frames: [u64; FRAMES],
     }
 }
 
@@ -419,6 +469,8 @@ shared! {
         pub pulled_device: u32,
         /// Smoothed round-trip time of a TCP connection, µs, as last seen; 0: unknown.
         pub srtt_us: u32,
+        /// Packets that this host received with the sender's pages, copied, and then forwarded.
+        pub forwarded: u64,
         /// Ids of merged pieces, by their own bit: not copied, copied.
         pub pieces: [u64; 2],
         /// Ids of notifications that were read, by the notification's bit.

@@ -215,7 +215,7 @@ const UNSEEN: Path = Path {
     first_ns: 0,
     hops: [Hop { device: 0, intact: 0, copied: 0 }; MAX_HOPS],
     marks: 0,
-    pad: 0,
+    copy: 0,
 };
 
 /// The notification at the tail of the error queue.

@@ -40,6 +40,8 @@ macro_rules! twice {
     };
 }
 
+pub(crate) use twice;
+
 twice!(fentry(FEntryContext), "tcp_sendmsg_locked", tcp_called, tcp_called_2 => called);
 twice!(fexit(FExitContext), "tcp_sendmsg_locked", tcp_returned, tcp_returned_2 => done);
 twice!(fentry(FEntryContext), "udp_sendmsg", udp_called, udp_called_2 => called);

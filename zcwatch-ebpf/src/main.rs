@@ -25,6 +25,8 @@
 mod atomic;
 mod close;
 mod complete;
+mod copies;
+mod device;
 mod exact;
 mod filter;
 mod kernel;

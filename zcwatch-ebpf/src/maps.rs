@@ -4,9 +4,9 @@ use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, BPF_RB_NO_WAKEUP},
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
 };
-use zcwatch_common::{Device, Header, Plain, RingKey, Socket, phase, stat};
+use zcwatch_common::{Device, FRAMES, Header, Plain, RingKey, Socket, phase, stat};
 
 use crate::{
     atomic::{add, word},
@@ -69,6 +69,35 @@ pub struct Desk {
     pub taken: u64,
     pub device: Device,
 }
+
+/// The packet that a CPU received last with a sender's pages.
+#[map]
+pub static LAST_RECEIVED: PerCpuArray<Received> = PerCpuArray::with_max_entries(1, 0);
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Received {
+    /// Its address; 0: none.
+    pub skb: u64,
+    /// Of the sender's socket.
+    pub cookie: u64,
+}
+
+/// The numbers of the calls that led to copies.
+#[map]
+pub static STACKS: HashMap<[u64; FRAMES], u32> = HashMap::with_max_entries(4096, BPF_F_NO_PREALLOC);
+
+/// The number of the last one.
+#[map]
+pub static STACK_COUNT: Array<u32> = Array::with_max_entries(1, 0);
+
+/// What refused a thread's send a moment ago: [`zcwatch_common::limit`].
+#[map]
+pub static REFUSED: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
+
+/// 1: whatever refuses a send is seen, and is in [`REFUSED`]. Written by userspace.
+#[map]
+pub static LIMITS_SEEN: Array<u32> = Array::with_max_entries(1, 0);
 
 /// The number of the last device.
 #[map]

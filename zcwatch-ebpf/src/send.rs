@@ -6,7 +6,9 @@ use aya_ebpf::{
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use zcwatch_common::{Failed, LARGE, MSG_ZEROCOPY, Plain, Send, Socket, kind, note, stat, state};
+use zcwatch_common::{
+    Failed, LARGE, MSG_ZEROCOPY, Plain, Send, Socket, kind, limit, note, stat, state,
+};
 
 use crate::{
     atomic::{add, word},
@@ -271,8 +273,8 @@ fn emit_send(kind: u32, sk: Ptr, id: u32, notes: u32, seen: &Return) {
     submit(room);
 }
 
-/// Counts a send that took no id, by the limit that was reached: inferred from what is left of
-/// each right after the failure.
+/// Counts a send that took no id, by the limit that was reached: as it was seen refusing, or else
+/// inferred from what is left of each right after the failure.
 ///
 /// # Safety
 /// As [`returned`].
@@ -281,8 +283,18 @@ unsafe fn failed(entry: *mut Socket, sk: Ptr, seen: &Return) {
     // SAFETY: as promised by the caller.
     unsafe {
         let e = &mut *entry;
-        if seen.ret != -ENOBUFS {
+        let mut told = limit::UNKNOWN;
+        if seen.ret == -ENOBUFS && LIMITS_SEEN.get_ptr(0).is_some_and(|on| *on != 0) {
+            let thread = bpf_get_current_pid_tgid();
+            told = REFUSED.get_ptr(thread).map_or(limit::NEITHER, |which| *which);
+            let _ = REFUSED.remove(thread);
+        }
+        if seen.ret != -ENOBUFS || told == limit::NEITHER {
             add(&raw mut e.failed_other, 1);
+        } else if told == limit::OPTMEM {
+            add(&raw mut e.failed_optmem, 1);
+        } else if told == limit::MEMLOCK {
+            add(&raw mut e.failed_memlock, 1);
         } else if e.omem + OMALLOC_TRUESIZE.load() <= e.optmem_max && memlock_applies(e) {
             add(&raw mut e.failed_memlock, 1);
         } else {
@@ -298,6 +310,8 @@ unsafe fn failed(entry: *mut Socket, sk: Ptr, seen: &Return) {
             optmem_max: e.optmem_max,
             locked_pages: e.locked_pages,
             memlock_limit: e.memlock_limit,
+            limit: told,
+            pad: 0,
         });
     }
 }

@@ -79,6 +79,7 @@ impl Session {
         let context = Context {
             own_netns: packet::netns_of(std::process::id()),
             places_unknown: self.live.probe().answer(Question::CopyPlace).is_none(),
+            limits_seen: self.live.probe().limits_are_seen(),
             ignored: Vec::new(),
         };
         let header = Header::new(self.about.clone(), self.start, context);

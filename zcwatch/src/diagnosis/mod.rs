@@ -33,6 +33,9 @@ pub struct Context {
     pub own_netns: Option<u32>,
     /// Packets could not be followed here: no place of a copy is known.
     pub places_unknown: bool,
+    /// What refused a send was seen doing so.
+    #[serde(default)]
+    pub limits_seen: bool,
     /// Findings that nobody wants to hear of; a wish of who reads, and so in no recording.
     #[serde(skip)]
     pub ignored: Vec<FindingId>,
@@ -53,6 +56,16 @@ pub struct CausedCopies {
     pub largest: u64,
     /// How sure the cause is.
     pub certainty: Certainty,
+}
+
+impl CausedCopies {
+    /// The calls that led to the largest group of them, the function that copied first; empty where
+    /// they were not seen.
+    #[must_use]
+    pub fn calls<'a>(&self, snapshot: &'a Snapshot) -> &'a [String] {
+        let stack = self.evidence.copy.and_then(|c| c.stack);
+        stack.and_then(|s| snapshot.stacks.get(&s)).map_or(&[], |s| &s.calls)
+    }
 }
 
 /// The causes of a socket's copies, the most frequent first.

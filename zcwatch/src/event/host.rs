@@ -80,6 +80,15 @@ pub struct DeviceFacts {
     pub heard: Option<bool>,
 }
 
+/// The calls that led to a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackFacts {
+    /// Its number in [`CopySeen::stack`](super::CopySeen::stack).
+    pub index: u16,
+    /// Kernel functions: the one that copied, then its callers, the innermost first.
+    pub calls: Vec<String>,
+}
+
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessFacts {

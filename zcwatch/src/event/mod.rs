@@ -8,10 +8,10 @@ mod way;
 
 use serde::{Deserialize, Serialize};
 
-pub use host::{DeviceFacts, Limits, LinkChange, Losses, ProcessFacts, Tunnel};
-pub use send::{FailedSend, IgnoredSend, PlainSends, Sent};
+pub use host::{DeviceFacts, Limits, LinkChange, Losses, ProcessFacts, StackFacts, Tunnel};
+pub use send::{FailedSend, IgnoredSend, Limit, PlainSends, Sent};
 pub use socket::{Counters, Endpoint, Family, Protocol, SocketFacts, SocketId};
-pub use way::{Hop, Range, Stage, Way};
+pub use way::{CopySeen, Hop, Range, Stage, Way};
 
 use crate::host::packet::Sniffer;
 
@@ -50,6 +50,8 @@ pub enum What {
     },
     /// A device on the way of a packet, new or changed.
     Device(DeviceFacts),
+    /// The calls that led to a copy, before the first completion that names them.
+    Stack(StackFacts),
     /// A process that is watched, or holds something that matters.
     Process(ProcessFacts),
     /// A network device, as its namespace tells of it.

@@ -52,6 +52,21 @@ pub struct FailedSend {
     pub memlock_used: u64,
     /// Its limit, bytes; `None`: unlimited.
     pub memlock_limit: Option<u64>,
+    /// What refused it, where that was seen; `None`: it follows from what was left of each.
+    #[serde(default)]
+    pub limit: Option<Limit>,
+}
+
+/// What a send without buffer space (ENOBUFS) ran into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// `net.core.optmem_max` (`sock_omalloc`).
+    Optmem,
+    /// RLIMIT_MEMLOCK (`mm_account_pinned_pages`).
+    Memlock,
+    /// Neither of them.
+    Other,
 }
 
 /// A send whose flag the kernel ignored.

@@ -143,6 +143,9 @@ pub struct Counters {
     pub plain_bytes: u64,
     /// Sends without the flag since the last with it.
     pub plain_run: u64,
+    /// Packets that this host received with the sender's pages, copied, and then forwarded.
+    #[serde(default)]
+    pub forwarded: u64,
     /// Packets queued with their whole payload in the linear head, though sent with zerocopy.
     pub pulled: u64,
     /// The device where that was seen.

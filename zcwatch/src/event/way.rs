@@ -78,6 +78,18 @@ pub struct Way {
     pub hops: [Hop; zcwatch_common::MAX_HOPS],
     /// Bits of [`zcwatch_common::mark`].
     pub marks: u32,
+    /// The first copy, where it was seen being made.
+    #[serde(default)]
+    pub copy: Option<CopySeen>,
+}
+
+/// A copy that was seen being made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CopySeen {
+    /// The device that the packet was on; `None`: on none.
+    pub device: Option<u16>,
+    /// [`super::StackFacts::index`]; `None`: the calls are not known.
+    pub stack: Option<u16>,
 }
 
 impl Way {

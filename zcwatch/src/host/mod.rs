@@ -7,4 +7,5 @@ pub mod links;
 pub mod netns;
 pub mod packet;
 pub mod process;
+pub mod symbols;
 pub mod tunnel;

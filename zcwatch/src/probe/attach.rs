@@ -17,9 +17,9 @@ use zcwatch_common::{Device, Held, Plain, RingKey, Socket, phase, stat};
 use super::{
     btf::KernelTypes,
     error::{ProbeError, Refusal, errno, reason},
-    hooks::{HOOKS, Hook, Kind, Question},
+    hooks::{Certainty, HOOKS, Hook, Kind, Question},
     layout::{self, Layout},
-    programs::{Attach, CHOICES, COPY, Choice, OPTIONAL, PROGRAMS, Program},
+    programs::{Attach, BESIDE, CHOICES, COPY, Choice, OPTIONAL, PROGRAMS, Program},
 };
 use crate::host::{
     caps::{Capabilities, Capability},
@@ -156,8 +156,20 @@ impl Probe {
             probe.choose(choice, settings.hooks, &host);
         }
         probe.usable()?;
-        let chosen =
-            |name| CHOICES.iter().any(|c| c.exact.contains(&name) || c.instead.contains(&name));
+        for set in BESIDE {
+            if settings.hooks != Hooks::Tracepoints {
+                probe.attach_all(set, &[], &host);
+                continue;
+            }
+            probe.refused.extend(set.iter().map(|name| (*name, Refusal::NotTried)));
+        }
+        if probe.limits_are_seen() {
+            probe.write_limits_seen()?;
+        }
+        let chosen = |name| {
+            CHOICES.iter().any(|c| c.exact.contains(&name) || c.instead.contains(&name))
+                || BESIDE.iter().any(|set| set.contains(&name))
+        };
         for program in PROGRAMS.iter().filter(|p| !chosen(p.name)) {
             probe.attempt(program, &host);
         }
@@ -234,6 +246,18 @@ impl Probe {
     #[must_use]
     pub fn completions_are_exact(&self) -> bool {
         self.answer(Question::Completion).is_some_and(|h| h.kind == Kind::Fentry)
+    }
+
+    /// Are copies seen where they are made, with the calls that led there?
+    #[must_use]
+    pub fn copies_are_seen(&self) -> bool {
+        self.answer(Question::CopyPlace).is_some_and(|h| h.kind == Kind::Fentry)
+    }
+
+    /// Is what refuses a send seen doing so?
+    #[must_use]
+    pub fn limits_are_seen(&self) -> bool {
+        self.answer(Question::Limit).is_some_and(|h| h.certainty == Certainty::Measured)
     }
 
     fn start(&mut self, program: &Program, types: &Btf) -> Result<(), Refusal> {
@@ -477,6 +501,12 @@ impl Probe {
             Array::try_from(self.ebpf.map_mut("BLANK").ok_or_else(|| absent("BLANK"))?)
                 .map_err(|e| unusable("BLANK", &e))?;
         map.set(0, blank(), 0).map_err(|e| unusable("BLANK", &e))
+    }
+
+    fn write_limits_seen(&mut self) -> Result<(), ProbeError> {
+        let map = self.ebpf.map_mut("LIMITS_SEEN").ok_or_else(|| absent("LIMITS_SEEN"))?;
+        let mut map = Array::<_, u32>::try_from(map).map_err(|e| unusable("LIMITS_SEEN", &e))?;
+        map.set(0, 1, 0).map_err(|e| unusable("LIMITS_SEEN", &e))
     }
 
     fn write_filter(&mut self, filter: &Filter) -> Result<(), ProbeError> {

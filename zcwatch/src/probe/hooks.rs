@@ -104,7 +104,7 @@ const fn hook(
     Hook { question, name, kind, programs, certainty }
 }
 
-use super::programs::{EXACT_COMPLETIONS, EXACT_SENDS};
+use super::programs::{COPIES, EXACT_COMPLETIONS, EXACT_SENDS, HIDDEN_COPIES, LIMITS};
 use Certainty::{Inferred, Measured};
 use Kind::{Cgroup, Fentry, Iter, Kprobe, TpBtf};
 
@@ -133,7 +133,7 @@ pub const HOOKS: &[Hook] = &[
         &["consumed", "notified"],
         Measured,
     ),
-    hook(Question::CopyPlace, Fentry, "skb_copy_ubufs, __pskb_pull_tail", &[], Measured),
+    hook(Question::CopyPlace, Fentry, "skb_copy_ubufs, __pskb_pull_tail", COPIES, Measured),
     hook(Question::CopyPlace, Kprobe, "skb_copy_ubufs, __pskb_pull_tail", &[], Measured),
     hook(
         Question::CopyPlace,
@@ -142,7 +142,7 @@ pub const HOOKS: &[Hook] = &[
         &["path_queue", "path_xmit", "path_receive"],
         Measured,
     ),
-    hook(Question::HiddenCopy, Fentry, "skb_segment, skb_pp_cow_data", &[], Measured),
+    hook(Question::HiddenCopy, Fentry, "skb_segment, skb_pp_cow_data", HIDDEN_COPIES, Measured),
     hook(Question::HiddenCopy, Kprobe, "skb_segment, skb_pp_cow_data", &[], Measured),
     hook(
         Question::HiddenCopy,
@@ -151,7 +151,7 @@ pub const HOOKS: &[Hook] = &[
         &["path_queue", "path_xmit"],
         Inferred,
     ),
-    hook(Question::Limit, Fentry, "sock_omalloc, mm_account_pinned_pages", &[], Measured),
+    hook(Question::Limit, Fentry, "sock_omalloc, mm_account_pinned_pages", LIMITS, Measured),
     hook(Question::Limit, Kprobe, "sock_omalloc, mm_account_pinned_pages", &[], Measured),
     hook(Question::Limit, Fentry, "sendmsg", EXACT_SENDS, Inferred),
     hook(Question::Limit, TpBtf, "sock_send_length", &["send_return"], Inferred),

@@ -11,6 +11,8 @@ use super::btf::KernelTypes;
 pub enum Source {
     /// The byte offset of a member.
     Offset(&'static str, &'static str),
+    /// A member, by the one name or by its older one.
+    Either(&'static str, &'static str, &'static str),
     /// A member's byte offset, plus bytes into it (an array element).
     Into(&'static str, &'static str, u32),
     /// A member of another struct that is laid over a member of this one.
@@ -140,7 +142,7 @@ const MEMBERS: &[Field] = &[
     serr("SERR_DATA", "ee.ee_data"),
     at("UARG_ID", "ubuf_info_msgzc", "id"),
     at("UARG_LEN", "ubuf_info_msgzc", "len"),
-    may("UARG_OPS", Source::Offset("ubuf_info_msgzc", "ubuf.ops")),
+    may("UARG_OPS", Source::Either("ubuf_info_msgzc", "ubuf.ops", "ubuf.callback")),
     row("UARG_BITS", Source::BitByte("ubuf_info_msgzc", "zerocopy")),
     row("UARG_ZEROCOPY_MASK", Source::BitMask("ubuf_info_msgzc", "zerocopy")),
     at("DEV_FEATURES", "net_device", "features"),
@@ -248,6 +250,7 @@ fn resolve(types: &KernelTypes, source: Source) -> Option<u32> {
     let byte = |of, member| types.member(of, member).map(|p| p.bits / 8);
     match source {
         Source::Offset(of, member) => byte(of, member),
+        Source::Either(of, member, older) => byte(of, member).or_else(|| byte(of, older)),
         Source::Into(of, member, more) => byte(of, member).map(|b| b + more),
         Source::Over((outer, field), (inner, member)) => {
             Some(byte(outer, field)? + byte(inner, member)?)
@@ -271,6 +274,7 @@ fn resolve(types: &KernelTypes, source: Source) -> Option<u32> {
 fn describe(source: Source) -> String {
     match source {
         Source::Offset(of, member)
+        | Source::Either(of, member, _)
         | Source::Into(of, member, _)
         | Source::BitByte(of, member)
         | Source::BitMask(of, member)

@@ -129,6 +129,39 @@ const RETURNED: &[&str] = &["CRED_CAPS", "MSG_FLAGS", "MSG_UBUF", "OMALLOC_TRUES
 const UARG: &[&str] =
     &["SKB_CB", "SKB_SK", "SK_COOKIE", "UARG_BITS", "UARG_ID", "UARG_LEN", "UARG_ZEROCOPY_MASK"];
 
+/// What is read where a copy is made.
+const COPIED: &[&str] = &[
+    "DEV_FEATURES",
+    "DEV_FLAGS",
+    "DEV_IFINDEX",
+    "DEV_LINK_OPS",
+    "DEV_MTU",
+    "DEV_NAME",
+    "DEV_NET",
+    "DEV_PRIV",
+    "DEV_PTYPE_ALL",
+    "LINK_OPS_KIND",
+    "NET_INUM",
+    "SKB_DEV",
+    "VETH_PEER",
+    "VETH_XDP_PROG",
+];
+/// What is read of the uarg that a packet's pages belong to.
+const PACKET_UARG: &[&str] = &[
+    "NET_PTYPE_ALL",
+    "SHINFO_DESTRUCTOR_ARG",
+    "SHINFO_FLAGS",
+    "SKB_CB",
+    "SKB_END",
+    "SKB_HEAD",
+    "SKB_SK",
+    "SK_COOKIE",
+    "UARG_BITS",
+    "UARG_ID",
+    "UARG_OPS",
+    "UARG_ZEROCOPY_MASK",
+];
+
 /// What the name of a program's copy ends with. A program that is running on a CPU is skipped there;
 /// its copy is not.
 pub const COPY: &str = "_2";
@@ -192,8 +225,28 @@ pub const EXACT_SENDS: &[&str] = &[
 /// Completions and what is read of them.
 pub const EXACT_COMPLETIONS: &[&str] = &["completed", "completed_2", "dequeued", "dequeued_2"];
 
-/// A kernel without IPv6 has nothing for these to run on.
-pub const OPTIONAL: &[&str] = &["udp6_called", "udp6_called_2", "udp6_returned", "udp6_returned_2"];
+/// Copies where they are made.
+pub const COPIES: &[&str] = &["pages_copied", "pages_copied_2", "tail_pulled", "tail_pulled_2"];
+
+/// Copies of which the completion says nothing.
+pub const HIDDEN_COPIES: &[&str] =
+    &["segmented", "segmented_2", "copied_for_xdp", "copied_for_xdp_2"];
+
+/// What refuses a send.
+pub const LIMITS: &[&str] = &["optmem_asked", "optmem_asked_2", "memlock_asked", "memlock_asked_2"];
+
+/// Sets that need trampolines, and stand beside what tracepoints tell: each whole, or not at all.
+pub const BESIDE: &[&[&str]] = &[LIMITS, COPIES, HIDDEN_COPIES];
+
+/// A kernel without IPv6, or before 6.6, has nothing for these to run on.
+pub const OPTIONAL: &[&str] = &[
+    "udp6_called",
+    "udp6_called_2",
+    "udp6_returned",
+    "udp6_returned_2",
+    "copied_for_xdp",
+    "copied_for_xdp_2",
+];
 
 const fn entry(
     name: &'static str,
@@ -240,6 +293,18 @@ pub const PROGRAMS: &[Program] = &[
         "sock_dequeue_err_skb",
         &[&["SERR_CODE", "SERR_DATA", "SERR_INFO", "SERR_ORIGIN", "SK_COOKIE"]],
     ),
+    entry("pages_copied", "skb_copy_ubufs", &[PACKET_UARG, COPIED]),
+    entry("pages_copied_2", "skb_copy_ubufs", &[PACKET_UARG, COPIED]),
+    entry("tail_pulled", "__pskb_pull_tail", &[PACKET_UARG, COPIED, &["SKB_DATA_LEN"]]),
+    entry("tail_pulled_2", "__pskb_pull_tail", &[PACKET_UARG, COPIED, &["SKB_DATA_LEN"]]),
+    entry("segmented", "skb_segment", &[PACKET_UARG, COPIED]),
+    entry("segmented_2", "skb_segment", &[PACKET_UARG, COPIED]),
+    entry("copied_for_xdp", "skb_pp_cow_data", &[PACKET_UARG]),
+    entry("copied_for_xdp_2", "skb_pp_cow_data", &[PACKET_UARG]),
+    exit("optmem_asked", "sock_omalloc", &[]),
+    exit("optmem_asked_2", "sock_omalloc", &[]),
+    exit("memlock_asked", "mm_account_pinned_pages", &[]),
+    exit("memlock_asked_2", "mm_account_pinned_pages", &[]),
     Program {
         name: "consumed",
         attach: Attach::Tracepoint("consume_skb"),

@@ -8,7 +8,7 @@ use std::{
 use aya::maps::{HashMap, MapData, RingBuf};
 use zcwatch_common::{self as raw, Header, Held, RingKey, kind, state};
 
-use super::{calibrate, processes::Processes, record, surroundings::Surroundings};
+use super::{calibrate, processes::Processes, record, stacks::Stacks, surroundings::Surroundings};
 use crate::{
     event::{Counters, Event, Losses, ProcessFacts, SocketId, What},
     host::{cgroup::Cgroup, packet, process},
@@ -43,6 +43,7 @@ pub struct Live {
     /// Closed sockets whose entry in the kernel's table is still to be read and given back.
     closed: VecDeque<(u64, SocketId)>,
     surroundings: Surroundings,
+    stacks: Stacks,
     losses: Losses,
 }
 
@@ -53,6 +54,10 @@ impl Live {
     /// As [`Probe::attach`], and where loopback cannot be used.
     pub fn open(settings: &Settings) -> Result<Self, ProbeError> {
         let mut probe = Probe::attach(settings)?;
+        let stacks = match probe.copies_are_seen() {
+            true => Stacks::expected(),
+            false => Stacks::default(),
+        };
         let mut ring = probe.ring()?;
         let mut sockets = probe.sockets()?;
         let learnt = calibrate::learn(&mut sockets, &mut probe.readers()?, &mut ring);
@@ -73,6 +78,7 @@ impl Live {
             known: BTreeSet::new(),
             closed: VecDeque::new(),
             surroundings: Surroundings::default(),
+            stacks,
             losses: Losses::default(),
         })
     }
@@ -196,6 +202,7 @@ impl Live {
     fn next(&mut self, sink: &mut impl FnMut(Event)) -> bool {
         let Some(item) = self.ring.next() else { return false };
         let Some(header) = record::read::<Header>(&item) else { return true };
+        let range = |r: &raw::Completed| record::range(r, |index| self.stacks.number(index));
         let what = match header.kind {
             kind::SEND => record::read(&item).map(|r| What::Send(record::sent(&r))),
             kind::FAILED => record::read(&item).map(|r| What::Failed(record::failed(&r))),
@@ -203,9 +210,10 @@ impl Live {
             kind::FORKED | kind::EXECUTED | kind::EXITED => {
                 record::read(&item).map(|r| What::Process(record::process(&r)))
             }
-            kind::STARTED => record::read(&item).map(|r| What::Started(record::range(&r))),
-            kind::PIECE => record::read(&item).map(|r| What::Merged(record::range(&r))),
-            kind::READ => record::read(&item).map(|r| What::Read(record::range(&r))),
+            kind::STARTED => record::read(&item).map(|r| What::Started(range(&r))),
+            kind::PIECE => record::read(&item).map(|r| What::Merged(range(&r))),
+            kind::READ => record::read(&item).map(|r| What::Read(range(&r))),
+            kind::STACK => record::read(&item).and_then(|r| self.stacks.take(&r)).map(What::Stack),
             kind::DEVICE => record::read(&item).map(|r| What::Device(record::device(&r))),
             kind::CLOSED => Some(What::Closed { socket: SocketId(header.cookie) }),
             _ => None,

@@ -6,6 +6,7 @@ pub mod live;
 mod processes;
 mod record;
 pub mod recorded;
+mod stacks;
 mod surroundings;
 
 pub use live::Live;

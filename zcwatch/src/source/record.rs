@@ -3,11 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytemuck::AnyBitPattern;
-use zcwatch_common::{self as raw, kind, note, state};
+use zcwatch_common::{self as raw, kind, limit, note, state};
 
 use crate::event::{
-    Counters, DeviceFacts, Endpoint, FailedSend, Family, Hop, IgnoredSend, PlainSends,
-    ProcessFacts, Protocol, Range, Sent, SocketFacts, SocketId, Way,
+    CopySeen, Counters, DeviceFacts, Endpoint, FailedSend, Family, Hop, IgnoredSend, Limit,
+    PlainSends, ProcessFacts, Protocol, Range, Sent, SocketFacts, SocketId, Way,
 };
 
 const AF_INET: u16 = 2;
@@ -48,6 +48,12 @@ pub(super) fn failed(r: &raw::Failed) -> FailedSend {
         optmem_max: (r.optmem_max != 0).then_some(r.optmem_max),
         memlock_used: r.locked_pages * PAGE,
         memlock_limit: (r.memlock_limit != u64::MAX).then_some(r.memlock_limit),
+        limit: match r.limit {
+            limit::OPTMEM => Some(Limit::Optmem),
+            limit::MEMLOCK => Some(Limit::Memlock),
+            limit::NEITHER => Some(Limit::Other),
+            _ => None,
+        },
     }
 }
 
@@ -81,7 +87,8 @@ pub(super) fn process(r: &raw::Task) -> ProcessFacts {
     }
 }
 
-pub(super) fn range(r: &raw::Completed) -> Range {
+/// `stack`: the number in events of one in the kernel's table.
+pub(super) fn range(r: &raw::Completed, stack: impl Fn(u32) -> Option<u16>) -> Range {
     let hops = r.path.hops.map(|h| Hop { device: h.device, intact: h.intact, copied: h.copied });
     Range {
         socket: SocketId(r.head.cookie),
@@ -92,6 +99,10 @@ pub(super) fn range(r: &raw::Completed) -> Range {
             first: (r.path.first_ns != 0).then_some(r.path.first_ns),
             hops,
             marks: r.path.marks,
+            copy: (r.path.copy != 0).then(|| CopySeen {
+                device: u16::try_from(r.path.copy >> 16).ok().filter(|d| *d != 0),
+                stack: stack(r.path.copy & 0xffff),
+            }),
         },
     }
 }
@@ -176,6 +187,7 @@ pub(super) fn counters(cookie: u64, r: &raw::Socket) -> Counters {
         plain: r.plain,
         plain_bytes: r.plain_bytes,
         plain_run: r.plain_run,
+        forwarded: r.forwarded,
         pulled: r.pulled,
         pulled_device: u16::try_from(r.pulled_device).ok().filter(|d| *d != 0),
         srtt: (r.srtt_us != 0).then_some(u64::from(r.srtt_us) * 1000),

@@ -2,16 +2,24 @@
 //! pages, and the first where it was not. Evidence only; causes are made of it by the diagnosis.
 
 use serde::{Deserialize, Serialize};
-use zcwatch_common::{mark, sign};
+use zcwatch_common::{mark, sign, stage};
 
 use super::Devices;
 use crate::{
-    event::{Family, Hop, Protocol, SocketFacts, Stage, Way},
+    event::{CopySeen, Family, Hop, Protocol, SocketFacts, Stage, Way},
     sums::add,
 };
 
 /// `NETIF_F_SG` (include/linux/netdev_features.h, all versions).
 const SG: u64 = 1 << 0;
+
+/// What of [`Hop::intact`] and [`Hop::copied`] are places, and not [`sign`]s.
+const STAGES: u8 = stage::QUEUE | stage::XMIT | stage::RECEIVE;
+
+/// Was a packet seen on this device, and not only segmented for it?
+fn seen(hop: &Hop) -> bool {
+    hop.device != 0 && (hop.intact == 0 || (hop.intact | hop.copied) & STAGES != 0)
+}
 
 /// A place on the packet path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,6 +59,8 @@ pub enum Place {
         device: u16,
         /// How.
         how: HiddenWay,
+        /// It was seen being copied.
+        measured: bool,
     },
 }
 
@@ -62,6 +72,8 @@ pub enum HiddenWay {
     GsoWithoutSg,
     /// Native XDP on the receiving veth (`skb_pp_cow_data`).
     VethPeerXdp,
+    /// Generic XDP on a device of this host that received it (`skb_pp_cow_data`).
+    GenericXdp,
 }
 
 /// What is known of one send's copy. Sends with equal evidence are counted together.
@@ -84,6 +96,8 @@ pub struct Evidence {
     pub timestamped: bool,
     /// An IPv6 datagram with extension headers.
     pub extended: bool,
+    /// The copy itself, where it was seen being made.
+    pub copy: Option<CopySeen>,
     /// The features of the place's device at the time, `netdev_features_t`; `None`: not known.
     pub features: Option<u64>,
 }
@@ -187,6 +201,7 @@ impl Evidence {
             filtered: signs & sign::FILTERED != 0,
             timestamped: way.marks & mark::TIMESTAMPED != 0,
             extended: way.marks & mark::EXT_HEADERS != 0,
+            copy: way.copy,
             features,
         }
     }
@@ -209,6 +224,7 @@ impl Evidence {
             filtered: false,
             timestamped: false,
             extended: false,
+            copy: None,
             features: None,
         }
     }
@@ -231,7 +247,7 @@ pub fn talks_ipv4(socket: &SocketFacts) -> bool {
 
 impl Place {
     fn of(way: &Way) -> Self {
-        let hops: Vec<&Hop> = way.hops.iter().filter(|h| h.device != 0).collect();
+        let hops: Vec<&Hop> = way.hops.iter().filter(|h| seen(h)).collect();
         let Some(first) = hops.first() else { return Self::Unseen };
         if way.marks & mark::COPIED_AT_SEND != 0 {
             return Self::AtSend { device: first.device };
@@ -239,7 +255,7 @@ impl Place {
         // A packet of the same uarg may be sent after another one was copied further on, and
         // is then seen copied early: so a place where any packet was intact is not one where
         // the copy was made, and the furthest device that an intact packet reached decides.
-        let Some((at, hop)) = hops.iter().enumerate().rfind(|(_, h)| h.intact != 0) else {
+        let Some((at, hop)) = hops.iter().enumerate().rfind(|(_, h)| h.intact & STAGES != 0) else {
             return Self::AtSend { device: first.device };
         };
         let reached = |s: Stage| hop.intact & s.bit() != 0;
@@ -262,26 +278,42 @@ impl Place {
     }
 
     fn hidden(way: &Way, devices: &Devices) -> Option<Self> {
-        let how = if way.marks & mark::GSO_WITHOUT_SG != 0 {
+        let hops = || way.hops.iter().filter(|h| h.device != 0);
+        let handed = |h: &Hop| h.intact & Stage::Xmit.bit() != 0;
+        let of = |h: &Hop| devices.get(&h.device);
+        let wireguard = |h: &Hop| {
+            let is = of(h).is_some_and(|d| d.kind == "wireguard");
+            is && handed(h) && h.intact & sign::GSO != 0
+        };
+        let peer_xdp = |h: &Hop| handed(h) && of(h).is_some_and(|d| d.peer_xdp == Some(true));
+        let marked = |mark| way.marks & mark != 0;
+        let how = if marked(mark::SEGMENTED | mark::GSO_WITHOUT_SG) || hops().any(wireguard) {
             HiddenWay::GsoWithoutSg
-        } else if way.marks & mark::VETH_PEER_XDP != 0 {
+        } else if marked(mark::VETH_PEER_XDP) || hops().any(peer_xdp) && marked(mark::FOR_XDP) {
             HiddenWay::VethPeerXdp
+        } else if marked(mark::FOR_XDP) {
+            HiddenWay::GenericXdp
         } else {
             return None;
         };
-        let hops = || way.hops.iter().filter(|h| h.device != 0);
         // The mark is of the whole way: it was set by the first device that is so.
-        let is_it = |h: &&Hop| {
-            let Some(d) = devices.get(&h.device) else { return false };
-            match how {
-                HiddenWay::GsoWithoutSg => h.intact & sign::GSO != 0 && d.features & SG == 0,
-                HiddenWay::VethPeerXdp => {
-                    h.intact & Stage::Xmit.bit() != 0 && d.peer_xdp == Some(true)
-                }
+        let segmented = |h: &&Hop| h.intact & sign::SEGMENTED != 0;
+        let (hop, measured) = match how {
+            HiddenWay::GsoWithoutSg => {
+                let without = |h: &&Hop| {
+                    h.intact & sign::GSO != 0 && of(h).is_some_and(|d| d.features & SG == 0)
+                };
+                let likely = hops().find(without).or_else(|| hops().find(|h| wireguard(h)));
+                (hops().find(segmented).or(likely), marked(mark::SEGMENTED))
+            }
+            HiddenWay::VethPeerXdp => (hops().find(|h| peer_xdp(h)), marked(mark::FOR_XDP)),
+            HiddenWay::GenericXdp => {
+                let received = |h: &&Hop| h.intact & Stage::Receive.bit() != 0;
+                (hops().rfind(received), true)
             }
         };
-        let hop = hops().find(is_it).or_else(|| hops().next())?;
-        Some(Self::Hidden { device: hop.device, how })
+        let hop = hop.or_else(|| hops().next())?;
+        Some(Self::Hidden { device: hop.device, how, measured })
     }
 
     /// What else was noticed on the device of the last intact place, where that tells of the copy:
@@ -365,11 +397,11 @@ mod tests {
         assert_eq!(how(way(&hops, 0)), None);
         assert_eq!(
             how(way(&hops, mark::VETH_PEER_XDP)),
-            Some(Place::Hidden { device: 4, how: HiddenWay::VethPeerXdp })
+            Some(Place::Hidden { device: 4, how: HiddenWay::VethPeerXdp, measured: false })
         );
         assert_eq!(
             how(way(&hops, mark::GSO_WITHOUT_SG)),
-            Some(Place::Hidden { device: 4, how: HiddenWay::GsoWithoutSg })
+            Some(Place::Hidden { device: 4, how: HiddenWay::GsoWithoutSg, measured: false })
         );
     }
 

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     event::{
         DeviceFacts, Event, Limits, LinkChange, Losses, PlainSends, ProcessFacts, SocketFacts,
-        SocketId, Tunnel, What,
+        SocketId, StackFacts, Tunnel, What,
     },
     host::packet::Sniffer,
 };
@@ -29,6 +29,8 @@ use story::Story;
 
 /// Devices by their number.
 pub type Devices = BTreeMap<u16, DeviceFacts>;
+/// Calls that led to copies, by their number.
+pub type Stacks = BTreeMap<u16, StackFacts>;
 
 /// Changes of one kind that are remembered; more than any sane host makes in a watch.
 const CHANGES: usize = 4096;
@@ -50,6 +52,7 @@ pub struct Tracker {
     probed: u64,
     looks: Looks,
     devices: Devices,
+    stacks: Stacks,
     processes: BTreeMap<u32, ProcessFacts>,
     sniffers: BTreeMap<(u32, u32, u64), SnifferSeen>,
     unreadable: Vec<u32>,
@@ -100,6 +103,9 @@ impl Tracker {
             }
             What::Device(facts) => {
                 self.devices.insert(facts.index, facts.clone());
+            }
+            What::Stack(facts) => {
+                self.stacks.insert(facts.index, facts.clone());
             }
             What::Process(facts) => {
                 self.processes.insert(facts.pid, facts.clone());
@@ -159,6 +165,7 @@ impl Tracker {
                 .map(|((pid, fd), n)| RingUse { pid: *pid, fd: *fd, requests: *n })
                 .collect(),
             devices: self.devices.clone(),
+            stacks: self.stacks.clone(),
             processes: self.processes.clone(),
             sniffers: self.sniffers.values().cloned().collect(),
             unreadable_netns: self.unreadable.clone(),

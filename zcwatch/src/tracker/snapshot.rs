@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Devices,
+    Devices, Stacks,
     ended::Alike,
     evidence::{Evidence, Group},
     socket::Waits,
@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub rings: Vec<RingUse>,
     /// Devices by their number.
     pub devices: Devices,
+    /// Calls that led to copies, by their number.
+    pub stacks: Stacks,
     /// Watched processes.
     pub processes: BTreeMap<u32, ProcessFacts>,
     /// Packet sockets on every protocol, seen at any time in the window.

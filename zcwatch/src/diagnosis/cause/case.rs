@@ -38,10 +38,33 @@ impl<'a> Case<'a> {
         Self { evidence, socket, snapshot, span }
     }
 
-    /// The device where it happened: of a copy between two devices the first, since what copies
+    /// The calls that led to the copy, where they were seen: the function that copied first.
+    pub(super) fn calls(&self) -> Option<&'a [String]> {
+        let stack = self.evidence.copy?.stack?;
+        self.snapshot.stacks.get(&stack).map(|s| s.calls.as_slice())
+    }
+
+    /// Was it received on this host with the sender's pages, and copied then?
+    pub(super) fn received(&self) -> bool {
+        match self.evidence.place {
+            Place::Between { intact, .. } => intact.stage == Stage::Receive,
+            _ => self.copied_after(Stage::Receive),
+        }
+    }
+
+    /// Did packets of the socket go on from here after they were received, and copied for that?
+    /// `None`: that is not counted yet.
+    pub(super) fn forwarded(&self) -> Option<bool> {
+        self.socket.counters.as_ref().map(|c| c.forwarded > 0)
+    }
+
+    /// The device where it happened: where it was seen happening; else, of a copy between two devices the first, since what copies
     /// on the second is seen there. Of packets that were never seen, where their payload was
     /// missed.
     pub(in super::super) fn device_index(&self) -> Option<u16> {
+        if let Some(device) = self.evidence.copy.and_then(|c| c.device) {
+            return Some(device);
+        }
         match self.evidence.place {
             Place::Between { intact, .. } => Some(intact.device),
             Place::Unseen => self.socket.counters.as_ref().and_then(|c| c.pulled_device),

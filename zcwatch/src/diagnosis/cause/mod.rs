@@ -15,13 +15,16 @@ use crate::{host::process::escape, probe::hooks::Certainty, tracker::evidence::H
 pub struct Cause {
     /// The key in JSON and of `zcwatch causes KEY`.
     pub key: &'static str,
+    /// The calls that mean it: the function that copied, and who called it, as far as it matters.
+    /// `*word*` is any function with that in its name. Of several rows the most exact one counts.
+    pub(super) calls: &'static [&'static [&'static str]],
     /// In a few words, after "copied on DEVICE:".
     pub title: &'static str,
     /// What happens in the kernel, in a paragraph.
     pub explanation: &'static str,
     /// What to do in general; with a device and a process it is said by [`Cause::remedies`].
     pub advice: &'static str,
-    /// Which evidence means it.
+    /// Which evidence means it, where the calls are not known.
     matches: fn(&Case<'_>) -> Option<Certainty>,
     /// What to do here.
     remedies: fn(&Case<'_>, &Context) -> Vec<String>,
@@ -48,13 +51,50 @@ impl Cause {
     }
 
     pub(super) fn seen(&self, case: &Case<'_>) -> String {
-        (self.seen)(case)
+        let seen = (self.seen)(case);
+        match case.calls() {
+            Some(calls) => format!("{}; {seen}", calls.join(" < ")),
+            None => seen,
+        }
+    }
+
+    /// How exactly these calls are the row's: by how many names; `None`: not at all.
+    fn led_to(&self, calls: &[String]) -> Option<(usize, usize)> {
+        self.calls.iter().filter_map(|pattern| exactness(pattern, calls)).max()
     }
 }
 
 /// The row that explains a copy; `None` where the completion shows none.
 pub(super) fn explain(case: &Case<'_>) -> Option<(&'static Cause, Certainty)> {
-    CAUSES.iter().find_map(|cause| Some((cause, (cause.matches)(case)?)))
+    let by_place = || CAUSES.iter().find_map(|cause| Some((cause, (cause.matches)(case)?)));
+    if !case.evidence.is_shown() {
+        return by_place();
+    }
+    let Some(calls) = case.calls() else { return by_place() };
+    let rows = CAUSES.iter().filter_map(|cause| Some((cause.led_to(calls)?, cause)));
+    let Some((_, cause)) = rows.max_by_key(|(exactness, _)| *exactness) else {
+        // Calls that no row knows: the places say as much as they do without.
+        return by_place().map(|(cause, _)| (cause, Certainty::Inferred));
+    };
+    // There every packet is copied, whoever gets it.
+    if cause.key == "local_rx" && case.forwarded() == Some(false) {
+        return by_place();
+    }
+    Some((cause, Certainty::Measured))
+}
+
+/// How many names of the calls a pattern has, and how many of them exactly.
+fn exactness(pattern: &[&str], calls: &[String]) -> Option<(usize, usize)> {
+    let mut exact = 0;
+    for (at, want) in pattern.iter().enumerate() {
+        let call = calls.get(at)?;
+        match want.strip_prefix('*').and_then(|w| w.strip_suffix('*')) {
+            Some(part) if call.contains(part) => {}
+            None if call == want => exact += 1,
+            _ => return None,
+        }
+    }
+    Some((pattern.len(), exact))
 }
 
 /// What a hidden copy is, in a few words.
@@ -65,6 +105,11 @@ pub fn hidden_words(how: HiddenWay, device: &str) -> (String, String) {
         HiddenWay::GsoWithoutSg => (
             format!("segmented in software on {device}, which has no scatter-gather"),
             "skb_segment copies each segment's payload, and tells nobody".into(),
+        ),
+        HiddenWay::GenericXdp => (
+            format!("received by {device}, which has a generic XDP program"),
+            "the payload is copied before the program runs (skb_pp_cow_data), and nobody is told"
+                .into(),
         ),
         HiddenWay::VethPeerXdp => (
             format!("handed by {device} to a veth that runs native XDP"),

@@ -8,6 +8,7 @@ use crate::{event::Stage, probe::hooks::Certainty, tracker::evidence::Place};
 pub const CAUSES: &[Cause] = &[
     Cause {
         key: "tap_tx",
+        calls: &[&["skb_copy_ubufs", "dev_queue_xmit_nit"]],
         title: "handed to a packet socket",
         explanation: "A packet socket that takes every protocol (tcpdump, an agent, a DHCP \
                       client) hears what the device sends. dev_queue_xmit_nit clones each packet \
@@ -43,7 +44,41 @@ pub const CAUSES: &[Cause] = &[
         seen: |c| c.places_and_listeners(),
     },
     Cause {
+        key: "local_rx",
+        calls: &[&["skb_copy_ubufs", "__netif_receive_skb_core"]],
+        title: "received on this host, and forwarded",
+        explanation: "The packet came in on a device of this host (a veth's other end, a bridge \
+                      port) and was sent on from there. Up to 6.12 __netif_receive_skb_core copies \
+                      the pages of each packet that it hands to a protocol \
+                      (skb_orphan_frags_rx), before it is known whether a socket of this host gets \
+                      it; later kernels copy what is delivered here, and leave what is forwarded.",
+        advice: "Let the sender's namespace reach the device itself (the host's network, ipvlan or \
+                 macvlan, SR-IOV), or run a kernel later than 6.12, which forwards without a copy.",
+        matches: |c| (c.received() && c.forwarded() == Some(true)).then_some(Certainty::Measured),
+        remedies: |_, _| {
+            vec![
+                "Give the sender the device itself (the host's network, ipvlan or macvlan, SR-IOV) \
+                 instead of a veth that is routed or bridged."
+                    .into(),
+                "Or run a kernel later than 6.12: it forwards such packets without a copy.".into(),
+            ]
+        },
+        whom: nobody,
+        seen: |c| {
+            let n = c.socket.counters.as_ref().map_or(0, |c| c.forwarded);
+            let then = match n {
+                0 => String::new(),
+                n => format!(
+                    "; {} of this socket were forwarded then",
+                    super::words::count(n, "packet")
+                ),
+            };
+            format!("still the sender's pages when {} received them{then}", c.device_name())
+        },
+    },
+    Cause {
         key: "tap_rx",
+        calls: &[&["skb_copy_ubufs", "deliver_skb"]],
         title: "received, and handed to a packet socket",
         explanation: "The packet came in on a device of this host (loopback, a veth's other \
                       end, a bridge port) where a packet socket listens for every protocol. \
@@ -88,6 +123,10 @@ pub const CAUSES: &[Cause] = &[
     },
     Cause {
         key: "local_delivery",
+        calls: &[
+            &["skb_copy_ubufs", "ip_local_deliver_finish"],
+            &["skb_copy_ubufs", "ip6_input_finish"],
+        ],
         title: "delivered on this host",
         explanation: "The packet's receiver is on this host: over loopback, or over a veth, \
                       bridge or macvlan to another network namespace. Before a socket of this \
@@ -124,6 +163,7 @@ pub const CAUSES: &[Cause] = &[
     },
     Cause {
         key: "tun_tap",
+        calls: &[&["skb_copy_ubufs", "tun_net_xmit"]],
         title: "handed to a tun or tap device",
         explanation: "The packets of a tun or tap device are read by a process (a VPN, a virtual \
                       machine monitor), which may keep them for as long as it likes: \
@@ -148,6 +188,7 @@ pub const CAUSES: &[Cause] = &[
     },
     Cause {
         key: "linearize_no_sg",
+        calls: &[&["__pskb_pull_tail", "validate_xmit_skb"]],
         title: "made linear: the device has no scatter-gather",
         explanation: "A packet whose payload is in pages cannot be given to a device without \
                       NETIF_F_SG. validate_xmit_skb makes it linear first (__skb_linearize), and \
@@ -165,6 +206,7 @@ pub const CAUSES: &[Cause] = &[
     },
     Cause {
         key: "gso_no_csum",
+        calls: &[&["__pskb_pull_tail", "skb_segment"]],
         title: "segmented and checksummed in software: the device does not checksum",
         explanation: "Without checksum offload for the packet's family a device cannot segment \
                       either. skb_segment does, and makes each segment linear before it sums it \
@@ -179,6 +221,7 @@ pub const CAUSES: &[Cause] = &[
     },
     Cause {
         key: "checksum_help",
+        calls: &[&["__pskb_pull_tail", "skb_checksum_help"]],
         title: "checksummed in software: the device does not checksum",
         explanation: "For a device without checksum offload for the packet's family \
                       validate_xmit_skb has skb_checksum_help sum it. Pages that the sender may \
@@ -191,6 +234,7 @@ pub const CAUSES: &[Cause] = &[
     },
     Cause {
         key: "udp_no_sg",
+        calls: &[],
         title: "copied at send: the device has no scatter-gather",
         explanation: "__ip_append_data and __ip6_append_data keep a datagram's pages only for a \
                       device with NETIF_F_SG; else they copy into a linear packet, and still \
@@ -203,6 +247,7 @@ pub const CAUSES: &[Cause] = &[
     },
     Cause {
         key: "udp_no_csum_offload",
+        calls: &[],
         title: "copied at send: the device does not checksum",
         explanation: "Without checksum offload (NETIF_F_HW_CSUM, or NETIF_F_IP_CSUM and \
                       NETIF_F_IPV6_CSUM) the kernel must touch each byte of a datagram to sum \
@@ -215,6 +260,7 @@ pub const CAUSES: &[Cause] = &[
     },
     Cause {
         key: "udp6_ext_headers",
+        calls: &[],
         title: "copied at send: IPv6 extension headers",
         explanation: "An IPv6 datagram with extension headers (IPV6_HOPOPTS, IPV6_RTHDR, \
                       IPV6_DSTOPTS) cannot leave its checksum to the device, and \
@@ -233,6 +279,7 @@ pub const CAUSES: &[Cause] = &[
     },
     Cause {
         key: "udp_larger_than_mtu",
+        calls: &[],
         title: "copied at send: larger than the MTU",
         explanation: "A datagram that must be fragmented cannot use checksum offload, and \
                       __ip_append_data then copies it.",
@@ -260,6 +307,7 @@ pub const CAUSES: &[Cause] = &[
     },
     Cause {
         key: "udp_cork",
+        calls: &[],
         title: "copied at send: corked",
         explanation: "With MSG_MORE or UDP_CORK more data may follow, so the checksum cannot be \
                       left to the device, and __ip_append_data copies. All sends of one datagram \
@@ -274,6 +322,7 @@ pub const CAUSES: &[Cause] = &[
     },
     Cause {
         key: "tx_timestamp",
+        calls: &[&["skb_copy_ubufs", "__skb_tstamp_tx"]],
         title: "returned to the sender with a TX timestamp",
         explanation: "With SO_TIMESTAMPING and no SOF_TIMESTAMPING_OPT_TSONLY each TX timestamp \
                       brings the packet back on the error queue. __skb_tstamp_tx clones it for \
@@ -315,7 +364,124 @@ pub const CAUSES: &[Cause] = &[
         seen: |c| format!("{}; its sender asked for TX timestamps without OPT_TSONLY", c.places()),
     },
     Cause {
+        key: "ipsec",
+        calls: &[&["__pskb_pull_tail", "skb_checksum_help", "xfrm_output"]],
+        title: "checksummed in software for IPsec",
+        explanation: "Where IPsec is not done by the device, xfrm_output sums each packet in \
+                      software before it is encrypted (skb_checksum_help). Pages that the sender \
+                      may change meanwhile are copied first (__skb_linearize). Datagrams are copied \
+                      at send instead.",
+        advice: "Use plain send for what goes through IPsec, unless the device encrypts.",
+        matches: |_| None,
+        remedies: |_, _| {
+            vec![
+                "Use plain send for this route, or IPsec that the device does itself \
+                 (ip xfrm state … offload)."
+                    .into(),
+            ]
+        },
+        whom: nobody,
+        seen: |c| c.places(),
+    },
+    Cause {
+        key: "wireguard",
+        calls: &[&["__pskb_pull_tail", "skb_checksum_help", "encrypt_packet"]],
+        title: "encrypted by WireGuard",
+        explanation: "WireGuard sums and encrypts each packet in software (encrypt_packet), and \
+                      copies the sender's pages before (skb_checksum_help). TCP is segmented before \
+                      that, which copies too, and is reported zero-copy: see the finding \
+                      hidden-copy.",
+        advice: "Use plain send for what goes through WireGuard.",
+        matches: |c| {
+            let wireguard = c.device().is_some_and(|d| d.kind == "wireguard");
+            (c.copied_after(Stage::Xmit) && wireguard).then_some(Certainty::Measured)
+        },
+        remedies: |c, _| {
+            vec![format!(
+                "Use plain send for what goes through {}: whatever is encrypted is copied.",
+                c.device_name()
+            )]
+        },
+        whom: nobody,
+        seen: |c| format!("still the sender's pages when handed to {}", c.device_name()),
+    },
+    Cause {
+        key: "cow_crypto",
+        calls: &[&["__pskb_pull_tail", "skb_cow_data"]],
+        title: "made writable for encryption in software",
+        explanation: "AH, MACsec and ESP encrypt or sum a packet where it is. skb_cow_data makes it \
+                      their own first, which copies the sender's pages.",
+        advice: "Use plain send for this route, unless the device encrypts.",
+        matches: |_| None,
+        remedies: |_, _| {
+            vec!["Use plain send for this route, or encryption that the device does itself.".into()]
+        },
+        whom: nobody,
+        seen: |c| c.places(),
+    },
+    Cause {
+        key: "xdp_generic",
+        calls: &[
+            &["__pskb_pull_tail", "netif_receive_generic_xdp"],
+            &["__pskb_pull_tail", "do_xdp_generic"],
+            &["__pskb_pull_tail", "netif_skb_check_for_xdp"],
+        ],
+        title: "made linear for a generic XDP program",
+        explanation: "A generic (skb mode) XDP program on a device of this host that receives the \
+                      packet wants it in one piece. Older kernels make it linear; later ones \
+                      (6.9 and later) copy it to pages of their own, and tell nobody: see the \
+                      finding hidden-copy.",
+        advice: "Run the program in native mode, on the physical device, or not at all on this way.",
+        matches: |_| None,
+        remedies: |c, context| {
+            let Some(d) = c.device() else { return Vec::new() };
+            let device = super::words::shell(&c.device_name());
+            let off = format!("ip link set {device} xdpgeneric off");
+            vec![
+                super::words::in_netns(&off, d.netns, c.snapshot, context),
+                "Or run the program in native mode, on the physical device.".into(),
+            ]
+        },
+        whom: nobody,
+        seen: |c| c.places(),
+    },
+    Cause {
+        key: "driver_linearize",
+        calls: &[&["__pskb_pull_tail", "*xmit*"]],
+        title: "made linear by the device's driver",
+        explanation: "The driver could not send the packet as it was: too many pieces, or pieces \
+                      that its hardware does not take. It made it linear (__skb_linearize), which \
+                      copies.",
+        advice: "Send from larger pieces (huge pages, fewer and longer elements of the iovec).",
+        matches: |_| None,
+        remedies: |_, _| {
+            vec![
+                "Send from fewer and larger pieces: huge pages, longer elements of the iovec."
+                    .into(),
+            ]
+        },
+        whom: nobody,
+        seen: |c| c.places(),
+    },
+    Cause {
+        key: "mixed_uarg",
+        calls: &[&["skb_copy_ubufs", "skb_zerocopy_clone"]],
+        title: "joined with pages of another send",
+        explanation: "A packet that was put together from pages of several sends with notifications \
+                      of their own can only belong to one of them: skb_zerocopy_clone copies the \
+                      others' pages.",
+        advice: "Nothing in the application: the packet was put together below it (segmentation of \
+                 a list of packets).",
+        matches: |_| None,
+        remedies: |_, _| {
+            vec!["Please report how this came about, with `zcwatch doctor`: it is rare.".into()]
+        },
+        whom: nobody,
+        seen: |c| c.places(),
+    },
+    Cause {
         key: "pull_small",
+        calls: &[&["__pskb_pull_tail"]],
         title: "pulled into the linear head before the device queue by a tc or netfilter program",
         explanation: "A tc program, or a netfilter helper, asked for more of the packet than its \
                       headers (bpf_skb_pull_data, skb_ensure_writable, skb_linearize). \
@@ -351,6 +517,7 @@ pub const CAUSES: &[Cause] = &[
     },
     Cause {
         key: "unknown",
+        calls: &[],
         title: "by a cause that zcwatch does not know",
         explanation: "The completion says copied, and the places where the copy was looked for \
                       fit no row of this table.",

@@ -143,11 +143,11 @@ fn one_cause(
 }
 
 pub(super) fn hidden_copy(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
-    let mut by_way: BTreeMap<(HiddenWay, u16), (u64, Vec<Part<'_>>)> = BTreeMap::new();
+    let mut by_way: BTreeMap<(HiddenWay, u16, bool), (u64, Vec<Part<'_>>)> = BTreeMap::new();
     for part in Part::all(snapshot) {
         for (evidence, group) in &part.socket.evidence {
-            if let Place::Hidden { device, how } = evidence.place {
-                let (sends, parts) = by_way.entry((how, device)).or_default();
+            if let Place::Hidden { device, how, measured } = evidence.place {
+                let (sends, parts) = by_way.entry((how, device, measured)).or_default();
                 add(sends, group.sends);
                 parts.push(part);
             }
@@ -155,17 +155,30 @@ pub(super) fn hidden_copy(snapshot: &Snapshot, context: &Context) -> Vec<Finding
     }
     by_way
         .into_iter()
-        .map(|((how, index), (n, parts))| {
+        .map(|((how, index, measured), (n, parts))| {
             let about = distinct(parts.into_iter());
             let reported = about.sum(|s| s.counts.reported);
             let name = device(Some(index), snapshot);
             let word = shell(&name);
             let (what, evidence) = hidden_words(how, &name);
-            let netns = snapshot.devices.get(&index).map_or(0, |d| d.netns);
+            let facts = snapshot.devices.get(&index);
+            let netns = facts.map_or(0, |d| d.netns);
             let remedies = match how {
+                HiddenWay::GsoWithoutSg if facts.is_some_and(|d| d.kind == "wireguard") => {
+                    vec![format!("Use plain send for what goes through {name}.")]
+                }
                 HiddenWay::GsoWithoutSg => {
                     vec![in_netns(&format!("ethtool -K {word} sg on"), netns, snapshot, context)]
                 }
+                HiddenWay::GenericXdp => vec![
+                    in_netns(
+                        &format!("ip link set {word} xdpgeneric off"),
+                        netns,
+                        snapshot,
+                        context,
+                    ),
+                    "Or run the program in native mode, on the physical device.".into(),
+                ],
                 HiddenWay::VethPeerXdp => vec![
                     "Run the XDP program on the physical device instead of the veth, or use \
                      plain send for this peer."
@@ -184,7 +197,7 @@ pub(super) fn hidden_copy(snapshot: &Snapshot, context: &Context) -> Vec<Finding
                 ),
                 evidence,
                 remedies,
-                certainty: Certainty::Inferred,
+                certainty: if measured { Certainty::Measured } else { Certainty::Inferred },
             }
         })
         .collect()

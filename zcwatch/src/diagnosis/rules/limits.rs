@@ -10,7 +10,7 @@ use crate::{
         Context, Finding, FindingId, Severity,
         words::{count, device, in_netns, memory, moment, process_of, shell},
     },
-    event::{FailedSend, Limits},
+    event::{FailedSend, Limit, Limits},
     output::names::grouped,
     probe::hooks::Certainty,
     sums::add,
@@ -32,11 +32,14 @@ type Raised = Option<(u64, u64)>;
 /// Was this the limit on option memory, and not that on locked memory? As the probes tell them
 /// apart.
 fn by_optmem(f: &FailedSend) -> bool {
+    if let Some(limit) = f.limit {
+        return limit == Limit::Optmem;
+    }
     f.optmem_max.is_some_and(|max| f.optmem_used.saturating_add(OPTMEM_OF_SEND) > max)
 }
 
 fn refused(s: &SocketSnapshot, by: impl Fn(&FailedSend) -> bool) -> Option<FailedSend> {
-    s.last_failure.filter(|f| f.errno == libc::ENOBUFS && by(f))
+    s.last_failure.filter(|f| f.errno == libc::ENOBUFS && f.limit != Some(Limit::Other) && by(f))
 }
 
 /// The last limit known in the watch, if it is more than what a send failed on.
@@ -132,22 +135,37 @@ fn one_optmem(
             count(failed, "send"),
             raised_words(raised, |b| format!("{} B", grouped(b)), snapshot),
         ),
-        evidence: "by the option memory in use right after; each send holds some until it has \
-                   completed and its notification has merged or was read"
-            .into(),
+        evidence: format!(
+            "{}; each send holds some until it has completed and its notification has merged or \
+             was read",
+            if context.limits_seen {
+                "sock_omalloc refused"
+            } else {
+                "by the option memory in use right after"
+            }
+        ),
         remedies,
-        certainty: Certainty::Inferred,
+        certainty: certainty(context),
     })
 }
 
 /// The limit is one per process: so is the finding.
-pub(super) fn enobufs_memlock(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
+pub(super) fn enobufs_memlock(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
     let all = About::those(snapshot, Mark::Memlock);
-    let one = |pid: u32| one_memlock(pid, &all.only(|p| p.blamed == pid), snapshot);
+    let one = |pid: u32| one_memlock(pid, &all.only(|p| p.blamed == pid), snapshot, context);
     all.keys(|p| p.blamed).into_iter().filter_map(one).collect()
 }
 
-fn one_memlock(pid: u32, about: &About<'_>, snapshot: &Snapshot) -> Option<Finding> {
+fn certainty(context: &Context) -> Certainty {
+    if context.limits_seen { Certainty::Measured } else { Certainty::Inferred }
+}
+
+fn one_memlock(
+    pid: u32,
+    about: &About<'_>,
+    snapshot: &Snapshot,
+    context: &Context,
+) -> Option<Finding> {
     let failed = about.sum(|s| s.counts.failed_memlock);
     let worst = about.most(worst_memlock)?;
     let failure = refused(worst, |f| !by_optmem(f));
@@ -192,11 +210,17 @@ fn one_memlock(pid: u32, about: &About<'_>, snapshot: &Snapshot) -> Option<Findi
             process_of(pid, snapshot),
             raised_words(raised, memory, snapshot),
         ),
-        evidence: "by the memory locked right after; RLIMIT_MEMLOCK counts the pages of all sends \
-                   that the user has in flight, and what else is locked"
-            .into(),
+        evidence: format!(
+            "{}; RLIMIT_MEMLOCK counts the pages of all sends that the user has in flight, and what \
+             else is locked",
+            if context.limits_seen {
+                "mm_account_pinned_pages refused"
+            } else {
+                "by the memory locked right after"
+            }
+        ),
         remedies,
-        certainty: Certainty::Inferred,
+        certainty: certainty(context),
     })
 }
 

@@ -7,8 +7,9 @@ use zcwatch_common::{mark, sign, stage};
 use crate::{
     diagnosis::{Context, judge},
     event::{
-        Counters, DeviceFacts, Endpoint, Event, FailedSend, Family, Hop, Limits, Losses,
-        PlainSends, ProcessFacts, Protocol, Range, Sent, SocketFacts, SocketId, Tunnel, Way, What,
+        CopySeen, Counters, DeviceFacts, Endpoint, Event, FailedSend, Family, Hop, Limits, Losses,
+        PlainSends, ProcessFacts, Protocol, Range, Sent, SocketFacts, SocketId, StackFacts, Tunnel,
+        Way, What,
     },
     host::packet::Sniffer,
     tracker::{Snapshot, Tracker, socket::LATE},
@@ -96,6 +97,11 @@ pub fn heard(way: Way, device: u16) -> Way {
 /// No packet socket heard it.
 pub fn unheard(way: Way) -> Way {
     marked(way, mark::LISTS_READ)
+}
+
+/// Copied where this led to it, on this device.
+pub fn led_to(way: Way, device: u16, stack: u16) -> Way {
+    Way { copy: Some(CopySeen { device: Some(device), stack: Some(stack) }), ..way }
 }
 
 /// With more marks.
@@ -399,6 +405,7 @@ impl Scene {
             optmem_max: Some(131_072),
             memlock_used: 0,
             memlock_limit: None,
+            limit: None,
         };
         change(&mut failed);
         self.tell(What::Failed(failed));
@@ -425,6 +432,13 @@ impl Scene {
             Counters { socket, key: self.next, so_zerocopy: true, ..Counters::default() };
         change(&mut counters);
         self.tell(What::Counters(Box::new(counters)));
+        self
+    }
+
+    /// The calls that led to copies.
+    pub fn stack(mut self, index: u16, calls: &[&str]) -> Self {
+        let calls = calls.iter().map(|c| (*c).to_owned()).collect();
+        self.tell(What::Stack(StackFacts { index, calls }));
         self
     }
 

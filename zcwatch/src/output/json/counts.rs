@@ -175,7 +175,7 @@ pub(super) fn causes(s: &SocketSnapshot, snapshot: &Snapshot) -> Vec<CauseOut> {
             certainty: c.certainty,
             first_boot_ns: c.group.span.map(|s| s.0),
             last_boot_ns: c.group.span.map(|s| s.1),
-            stack: Vec::new(),
+            stack: c.calls(snapshot).to_vec(),
         })
         .collect()
 }

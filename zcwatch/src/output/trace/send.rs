@@ -88,9 +88,10 @@ pub(super) fn cause(
     places_unknown: bool,
 ) -> Option<String> {
     let name = |d| snapshot.devices.get(&d).map(|d| d.name.as_str());
-    if let Place::Hidden { device, how } = evidence.place {
+    if let Place::Hidden { device, how, measured } = evidence.place {
         let (words, _) = hidden_words(how, name(device).unwrap_or("an unknown device"));
-        return Some(format!("and copied all the same: {words} (inferred)"));
+        let sure = if measured { "" } else { " (inferred)" };
+        return Some(format!("and copied all the same: {words}{sure}"));
     }
     if places_unknown {
         return None;

@@ -7,9 +7,9 @@ use zcwatch_common::MAX_HOPS;
 use crate::{
     diagnosis::Context,
     event::{
-        Counters, DeviceFacts, Endpoint, Event, FailedSend, Family, Hop, IgnoredSend, Limits,
-        LinkChange, Losses, PlainSends, ProcessFacts, Protocol, Range, Sent, SocketFacts, SocketId,
-        Tunnel, Way, What,
+        CopySeen, Counters, DeviceFacts, Endpoint, Event, FailedSend, Family, Hop, IgnoredSend,
+        Limit, Limits, LinkChange, Losses, PlainSends, ProcessFacts, Protocol, Range, Sent,
+        SocketFacts, SocketId, StackFacts, Tunnel, Way, What,
     },
     host::packet::Sniffer,
     output::json::{About, HookRow},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How many kinds there are.
-pub const KINDS: usize = 18;
+pub const KINDS: usize = 19;
 
 /// Where a new kind is forgotten in [`every`], this does not compile.
 pub fn kind(what: &What) -> usize {
@@ -41,6 +41,7 @@ pub fn kind(what: &What) -> usize {
         What::Counters(_) => 15,
         What::IoUring { .. } => 16,
         What::Losses(_) => 17,
+        What::Stack(_) => 18,
     }
 }
 
@@ -58,7 +59,8 @@ pub fn every(n: u64, text: &str, known: bool) -> Vec<Event> {
         [Ipv4Addr::from(n32).into(), Ipv6Addr::from(u128::from(n) << 64 | u128::from(n)).into()];
     let [local, remote] = addr.map(|addr| Endpoint { addr, port: n16 });
     let hop = Hop { device: n16, intact: n8, copied: !n8 };
-    let way = Way { first: known.then_some(n), hops: [hop; MAX_HOPS], marks: n32 };
+    let copy = known.then_some(CopySeen { device: known.then_some(n16), stack: Some(n16) });
+    let way = Way { first: known.then_some(n), hops: [hop; MAX_HOPS], marks: n32, copy };
     let range = Range { socket, lo: n32, hi: n32.wrapping_add(7), copied: known, way };
     let family = if known { Family::V4 } else { Family::V6 };
     let protocol = if known { Protocol::Tcp } else { Protocol::Udp };
@@ -100,6 +102,7 @@ pub fn every(n: u64, text: &str, known: bool) -> Vec<Event> {
             optmem_max: known.then_some(n32),
             memlock_used: n,
             memlock_limit: known.then_some(n),
+            limit: known.then_some(Limit::Memlock),
         }),
         What::Ignored(IgnoredSend { socket, bytes: n32, pid: n32, tid: n32, fd }),
         What::Started(range),
@@ -118,6 +121,7 @@ pub fn every(n: u64, text: &str, known: bool) -> Vec<Event> {
             peer_xdp: known.then_some(!known),
             heard: known.then_some(known),
         }),
+        What::Stack(StackFacts { index: n16, calls: vec![name.clone()] }),
         What::Process(ProcessFacts {
             pid: n32,
             comm: name.clone(),
@@ -176,6 +180,7 @@ pub fn every(n: u64, text: &str, known: bool) -> Vec<Event> {
             plain: n,
             plain_bytes: n,
             plain_run: n,
+            forwarded: n,
             pulled: n,
             pulled_device: known.then_some(n16),
             srtt: known.then_some(n),

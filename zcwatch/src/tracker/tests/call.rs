@@ -37,7 +37,7 @@ pub struct Call {
 }
 
 const NO_WAY: Way =
-    Way { first: None, hops: [Hop { device: 0, intact: 0, copied: 0 }; 4], marks: 0 };
+    Way { first: None, hops: [Hop { device: 0, intact: 0, copied: 0 }; 4], marks: 0, copy: None };
 /// A send of which nothing special is to be said.
 pub const PLAIN: Call = Call {
     thread: 0,

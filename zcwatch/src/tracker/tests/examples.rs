@@ -361,6 +361,7 @@ fn a_full_send_buffer_does_not_hide_a_limit() {
             optmem_max: None,
             memlock_used: 0,
             memlock_limit: None,
+            limit: None,
         })
     };
     let mut t = tracker(0);

@@ -193,6 +193,7 @@ impl Kernel {
                 optmem_max: None,
                 memlock_used: 0,
                 memlock_limit: None,
+                limit: None,
             };
             out.push(Event { ts: now, what: What::Failed(failed) });
             return;

@@ -172,7 +172,7 @@ const SIGHTS: [(u8, u8, u32, Place, Option<Place>); 6] = [
         0,
         mark::GSO_WITHOUT_SG,
         Place::After { intact: spot(Stage::Xmit) },
-        Some(Place::Hidden { device: DEVICE, how: HiddenWay::GsoWithoutSg }),
+        Some(Place::Hidden { device: DEVICE, how: HiddenWay::GsoWithoutSg, measured: false }),
     ),
 ];
 

@@ -179,6 +179,7 @@ fn failed(errno: i32) -> FailedSend {
         optmem_max: Some(131_072),
         memlock_used: 4096,
         memlock_limit: Some(8192),
+        limit: None,
     }
 }
 
