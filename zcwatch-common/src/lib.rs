@@ -192,7 +192,7 @@ macro_rules! shared {
         $(#[$doc])*
         #[repr(C)]
         #[derive(Clone, Copy, Debug)]
-        #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+        #[cfg_attr(feature = "user", derive(PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable))]
         pub struct $name { $($(#[$fdoc])* pub $field: $ty,)* }
         // SAFETY: repr(C), plain integers, no padding (bytemuck's derive has checked that).
         #[cfg(feature = "user")]
@@ -316,6 +316,8 @@ shared! {
     pub struct Path {
         /// First sight at the device layer; 0 if never.
         pub first_ns: u64,
+        /// When a packet of it was first handed to a device's driver; 0: never.
+        pub driver_ns: u64,
         /// The devices, in the order of first sight.
         pub hops: [Hop; MAX_HOPS],
         /// Bits of [`mark`].
@@ -388,6 +390,23 @@ shared! {
         pub name: [u8; 16],
         /// `rtnl_link_ops->kind`, NUL-padded; empty for hardware and loopback.
         pub link: [u8; 16],
+    }
+}
+
+shared! {
+    /// What TCP knows of a connection; all 0 for another protocol.
+    pub struct Connection {
+        /// Smoothed round-trip time, µs; 0: unknown.
+        pub srtt_us: u32,
+        /// The least round-trip time of late, µs; 0: unknown.
+        pub min_rtt_us: u32,
+        /// Segments sent again, ever.
+        pub retransmits: u32,
+        /// Unused.
+        pub pad: u32,
+        /// How long it had something to send, in ticks (jiffies): sending, waiting for the
+        /// receiver's window, and for room in the send buffer.
+        pub ticks: [u32; 4],
     }
 }
 
@@ -467,8 +486,12 @@ shared! {
         pub pulled: u64,
         /// The device where that was seen ([`Device::index`]); 0: none.
         pub pulled_device: u32,
-        /// Smoothed round-trip time of a TCP connection, µs, as last seen; 0: unknown.
-        pub srtt_us: u32,
+        /// Unused.
+        pub pad: u32,
+        /// The connection when the entry was made.
+        pub began: Connection,
+        /// And when it ended.
+        pub ended: Connection,
         /// Packets that this host received with the sender's pages, copied, and then forwarded.
         pub forwarded: u64,
         /// Ids of merged pieces, by their own bit: not copied, copied.
@@ -515,10 +538,12 @@ shared! {
         pub queued: u32,
         /// 1: the queue was longer than the probe walks.
         pub truncated: u32,
-        /// Smoothed round-trip time of a TCP connection, µs; 0: unknown.
-        pub srtt_us: u32,
         /// `net.core.optmem_max` of the socket's namespace, bytes; 0: unknown.
         pub optmem_max: u32,
+        /// Unused.
+        pub pad: u32,
+        /// The connection now.
+        pub tcp: Connection,
         /// RLIMIT_MEMLOCK of the holder, bytes.
         pub memlock_limit: u64,
     }

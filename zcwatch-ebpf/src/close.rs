@@ -18,7 +18,7 @@ pub fn tcp_closed(ctx: BtfTracePointContext) -> i32 {
         // SAFETY: the tracepoint's own socket, and its map value.
         unsafe {
             socket::raise_key(&raw mut (*entry).key, field(sk, &SK_ZCKEY));
-            (*entry).srtt_us = socket::srtt_us(sk);
+            (*entry).ended = socket::connection(sk);
             closed(entry, cookie);
         }
     }

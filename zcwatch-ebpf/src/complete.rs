@@ -213,6 +213,7 @@ pub fn way_of(cookie: u64, id: u32) -> *mut Trail {
 /// No packet was seen.
 const UNSEEN: Path = Path {
     first_ns: 0,
+    driver_ns: 0,
     hops: [Hop { device: 0, intact: 0, copied: 0 }; MAX_HOPS],
     marks: 0,
     copy: 0,

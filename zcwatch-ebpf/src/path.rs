@@ -214,6 +214,9 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
             stage
         };
         note(trail, device, stages | signs, intact);
+        if stages & stage::XMIT != 0 && (*trail).path.driver_ns == 0 {
+            (*trail).path.driver_ns = bpf_ktime_get_ns();
+        }
         if intact
             && stage == stage::RECEIVE
             && let Some(last) = LAST_RECEIVED.get_ptr_mut(0)
@@ -371,6 +374,7 @@ pub unsafe fn start(place: *mut Trail, cookie: u64, id: u32, now: u64, marks: u3
         (*place).last_device = 0;
         (*place).path = Path {
             first_ns: now,
+            driver_ns: 0,
             hops: [Hop { device: 0, intact: 0, copied: 0 }; MAX_HOPS],
             marks,
             copy: 0,

@@ -1,13 +1,14 @@
 //! The table of watched sockets: how one enters it, and where its window starts.
 
 use aya_ebpf::{
+    Global,
     bindings::BPF_NOEXIST,
     helpers::{
         bpf_ktime_get_ns,
-        generated::{bpf_get_socket_cookie, bpf_seq_write, bpf_sock_from_file},
+        generated::{bpf_get_socket_cookie, bpf_jiffies64, bpf_seq_write, bpf_sock_from_file},
     },
 };
-use zcwatch_common::{ABSENT, Held, Socket, kind, stat, state};
+use zcwatch_common::{ABSENT, Connection, Held, Socket, kind, stat, state};
 
 use crate::{atomic::word, filter::watched_holder, kernel::*, layout::*, maps::*};
 
@@ -137,6 +138,7 @@ unsafe fn describe(entry: *mut Socket, sk: Ptr, task: Ptr) {
     unsafe {
         let e = &mut *entry;
         e.first_ns = bpf_ktime_get_ns();
+        e.began = connection(sk);
         e.tgid = field(task, &TASK_TGID);
         e.family = field(sk, &SK_FAMILY);
         e.protocol = field(sk, &SK_PROTOCOL);
@@ -186,16 +188,45 @@ pub unsafe fn refresh(entry: *mut Socket, sk: Ptr, task: Ptr) {
     }
 }
 
-/// A TCP connection's smoothed round-trip time, µs; 0: none.
+/// What TCP knows of a connection.
 #[inline(always)]
-pub fn srtt_us(sk: Ptr) -> u32 {
+pub fn connection(sk: Ptr) -> Connection {
+    let mut all = Connection { srtt_us: 0, min_rtt_us: 0, retransmits: 0, pad: 0, ticks: [0; 4] };
     // SAFETY: sk is a struct sock.
-    let tcp = unsafe { field::<u16>(sk, &SK_PROTOCOL) } == IPPROTO_TCP;
-    if !tcp || !known(&TCP_SRTT) {
-        return 0;
+    if unsafe { field::<u16>(sk, &SK_PROTOCOL) } != IPPROTO_TCP {
+        return all;
     }
-    // tcp_sock begins with its sock; the kernel keeps eight times the time.
-    peek::<u32>(sk as u64 + TCP_SRTT.load() as u64).unwrap_or(0) >> 3
+    // tcp_sock begins with its sock.
+    let tcp = sk as u64;
+    let number = |off: &Global<u32>| match known(off) {
+        true => peek::<u32>(tcp + off.load() as u64).unwrap_or(0),
+        false => 0,
+    };
+    // The kernel keeps eight times the time.
+    all.srtt_us = number(&TCP_SRTT) >> 3;
+    // As long as there is none, all bits are set.
+    let least = number(&TCP_MIN_RTT);
+    all.min_rtt_us = if least == u32::MAX { 0 } else { least };
+    all.retransmits = number(&TCP_RETRANSMITS);
+    if !known(&TCP_TICKS) || !known(&TCP_TICKS_OF) || !known(&TCP_TICKS_SINCE) {
+        return all;
+    }
+    let Some(ticks) = peek::<[u32; 3]>(tcp + TCP_TICKS.load() as u64) else { return all };
+    (all.ticks[0], all.ticks[1], all.ticks[2]) = (ticks[0], ticks[1], ticks[2]);
+    // What it does now is not in the sums yet (`tcp_get_info_chrono_stats`).
+    let Some(bits) = peek::<u8>(tcp + TCP_TICKS_OF.load() as u64) else { return all };
+    // SAFETY: a helper without arguments.
+    let now = unsafe { bpf_jiffies64() } as u32;
+    let since = now.wrapping_sub(number(&TCP_TICKS_SINCE));
+    let lowest = TCP_TICKS_MASK.load() as u8;
+    if bits & lowest != 0 && bits & (lowest << 1) == 0 {
+        all.ticks[0] = all.ticks[0].wrapping_add(since);
+    } else if bits & lowest == 0 && bits & (lowest << 1) != 0 {
+        all.ticks[1] = all.ticks[1].wrapping_add(since);
+    } else if bits & lowest != 0 {
+        all.ticks[2] = all.ticks[2].wrapping_add(since);
+    }
+    all
 }
 
 #[inline(always)]
@@ -298,8 +329,9 @@ fn held<const WALK: bool>(ctx: *const core::ffi::c_void) -> i32 {
             reads: (*entry).reads,
             queued: 0,
             truncated: 0,
-            srtt_us: srtt_us(sk),
             optmem_max: 0,
+            pad: 0,
+            tcp: connection(sk),
             memlock_limit: field(field::<Ptr>(task, &TASK_SIGNAL), &SIGNAL_MEMLOCK),
         };
         if known(&NET_OPTMEM_MAX) {

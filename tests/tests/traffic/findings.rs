@@ -17,7 +17,7 @@ use zcwatch_tests::{
 use super::assert_findings;
 
 /// Watches one sender, with these arguments.
-fn watch(path: &Topology, line: &str, arguments: &str) -> Result<(Report, Truth)> {
+pub fn watch(path: &Topology, line: &str, arguments: &str) -> Result<(Report, Truth)> {
     println!("{line}");
     let mut sender = workload(path.client(), line)?;
     let zcwatch = Zcwatch::watch_with(&[sender.pid()], &format!("-d 60s {arguments}"))?;
@@ -29,7 +29,7 @@ fn watch(path: &Topology, line: &str, arguments: &str) -> Result<(Report, Truth)
 }
 
 /// The sentence of a finding begins so, and has these words.
-fn assert_says(report: &Report, finding: &str, begin: &str, words: &[&str]) -> Result<()> {
+pub fn assert_says(report: &Report, finding: &str, begin: &str, words: &[&str]) -> Result<()> {
     let sentence = report.finding(finding)?["sentence"].as_str().context("no sentence")?;
     println!("{sentence}");
     ensure!(sentence.starts_with(begin), "{sentence:?} does not begin with {begin:?}");

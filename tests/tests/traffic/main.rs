@@ -6,6 +6,7 @@ mod churn;
 mod facts;
 mod findings;
 mod owners;
+mod slow;
 mod tcpdump;
 
 use std::{collections::BTreeSet, time::Duration};

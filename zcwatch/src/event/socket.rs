@@ -152,6 +152,16 @@ pub struct Counters {
     pub pulled_device: Option<u16>,
     /// Smoothed round-trip time of a TCP connection, ns; `None`: unknown.
     pub srtt: Option<u64>,
+    /// The least one of late, ns; `None`: unknown.
+    #[serde(default)]
+    pub min_rtt: Option<u64>,
+    /// Segments that it sent again in the window; `None`: not TCP, or not read.
+    #[serde(default)]
+    pub retransmits: Option<u32>,
+    /// How long it had something to send in the window, in ticks of the kernel's clock: sending,
+    /// waiting for the receiver's window, and for room in the send buffer; `None`: as above.
+    #[serde(default)]
+    pub ticks: Option<[u32; 3]>,
     /// Option memory in use, bytes.
     pub optmem_used: u32,
     /// Its limit, bytes.

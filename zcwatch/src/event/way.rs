@@ -74,6 +74,9 @@ pub struct Hop {
 pub struct Way {
     /// First sight at the device layer, ns since boot.
     pub first: Option<u64>,
+    /// When a packet of it was first handed to a device's driver, ns since boot; `None`: never.
+    #[serde(default)]
+    pub driver: Option<u64>,
     /// The devices, in order.
     pub hops: [Hop; zcwatch_common::MAX_HOPS],
     /// Bits of [`zcwatch_common::mark`].

@@ -1,14 +1,8 @@
 //! Names of kernel functions by the addresses in them, from /proc/kallsyms.
 
-use std::thread::{self, JoinHandle};
-
-/// The kernel's functions, as of now: read again when modules came or went.
+/// The kernel's functions: read when they are first asked for, and again when modules came or went.
 #[derive(Debug, Default)]
-pub struct Symbols {
-    table: Table,
-    /// The table that is being read.
-    reading: Option<JoinHandle<Table>>,
-}
+pub struct Symbols(Table);
 
 /// The functions at one time.
 #[derive(Debug, Default)]
@@ -21,23 +15,21 @@ struct Table {
 }
 
 impl Symbols {
-    /// Begins to read: a hundred thousand lines are not made while somebody waits.
+    /// The kernel's functions as of now. A hundred thousand lines take a moment, in which nobody should
+    /// wait for events.
     #[must_use]
     pub fn read() -> Self {
-        Self { table: Table::default(), reading: Some(thread::spawn(|| Table::read(modules()))) }
+        Self(Table::read(modules()))
     }
 
     /// The functions that these addresses are in, as the kernel calls them; where that is not known
     /// (kernel.kptr_restrict hides it), the list ends.
     pub fn names(&mut self, addresses: &[u64]) -> Vec<String> {
-        if let Some(table) = self.reading.take().and_then(|reading| reading.join().ok()) {
-            self.table = table;
-        }
         let modules = modules();
-        if self.table.modules.as_ref() != Some(&modules) {
-            self.table = Table::read(modules);
+        if self.0.modules.as_ref() != Some(&modules) {
+            self.0 = Table::read(modules);
         }
-        addresses.iter().map_while(|a| self.table.name(*a).map(str::to_owned)).collect()
+        addresses.iter().map_while(|a| self.0.name(*a).map(str::to_owned)).collect()
     }
 }
 

@@ -182,6 +182,13 @@ const MEMBERS: &[Field] = &[
     at("SHINFO_TX_FLAGS", "skb_shared_info", "tx_flags"),
     at("SKB_NETWORK_HEADER", "sk_buff", "network_header"),
     may("TCP_SRTT", Source::Offset("tcp_sock", "srtt_us")),
+    // struct minmax: three samples, each with a time and a value.
+    may("TCP_MIN_RTT", Source::Into("tcp_sock", "rtt_min", 4)),
+    may("TCP_RETRANSMITS", Source::Offset("tcp_sock", "total_retrans")),
+    may("TCP_TICKS", Source::Offset("tcp_sock", "chrono_stat")),
+    may("TCP_TICKS_OF", Source::BitByte("tcp_sock", "chrono_type")),
+    may("TCP_TICKS_MASK", Source::BitMask("tcp_sock", "chrono_type")),
+    may("TCP_TICKS_SINCE", Source::Offset("tcp_sock", "chrono_start")),
     at("TASK_LEADER", "task_struct", "group_leader"),
     at("SIGNAL_LIVE", "signal_struct", "live"),
     row("SELF", Source::Asked),

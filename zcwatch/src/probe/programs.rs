@@ -53,7 +53,25 @@ const REGISTER: &[&str] = &[
     "TASK_CRED",
     "TASK_SIGNAL",
     "TASK_TGID",
+    "TCP_MIN_RTT",
+    "TCP_RETRANSMITS",
+    "TCP_SRTT",
+    "TCP_TICKS",
+    "TCP_TICKS_MASK",
+    "TCP_TICKS_OF",
+    "TCP_TICKS_SINCE",
     "USER_LOCKED_VM",
+];
+/// What is read of a TCP connection.
+const CONNECTION: &[&str] = &[
+    "SK_PROTOCOL",
+    "TCP_MIN_RTT",
+    "TCP_RETRANSMITS",
+    "TCP_SRTT",
+    "TCP_TICKS",
+    "TCP_TICKS_MASK",
+    "TCP_TICKS_OF",
+    "TCP_TICKS_SINCE",
 ];
 /// What asking whether the current process is watched reads.
 const WATCHED: &[&str] =
@@ -323,7 +341,7 @@ pub const PROGRAMS: &[Program] = &[
     Program {
         name: "tcp_closed",
         attach: Attach::Tracepoint("tcp_destroy_sock"),
-        reads: &[&["SK_COOKIE", "SK_PROTOCOL", "SK_ZCKEY", "TCP_SRTT"]],
+        reads: &[CONNECTION, &["SK_COOKIE", "SK_ZCKEY"]],
     },
     Program { name: "sock_released", attach: Attach::CgroupRoot, reads: &[] },
     Program {
@@ -380,7 +398,7 @@ pub const PROGRAMS: &[Program] = &[
             REGISTER,
             NOTIFICATION,
             &["BY_COMM", "EVERYTHING", "SELF", "TASK_LEADER"],
-            &["SKB_LIST_NEXT", "SKB_NEXT", "SK_ZCKEY", "SOCKET_SK", "TCP_SRTT"],
+            &["SKB_LIST_NEXT", "SKB_NEXT", "SK_ZCKEY", "SOCKET_SK"],
         ],
     },
     Program {
@@ -389,7 +407,7 @@ pub const PROGRAMS: &[Program] = &[
         reads: &[
             REGISTER,
             &["BY_COMM", "EVERYTHING", "SELF", "TASK_LEADER"],
-            &["SK_ZCKEY", "SOCKET_SK", "TCP_SRTT"],
+            &["SK_ZCKEY", "SOCKET_SK"],
         ],
     },
 ];

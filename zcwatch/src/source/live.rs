@@ -55,7 +55,7 @@ impl Live {
     pub fn open(settings: &Settings) -> Result<Self, ProbeError> {
         let mut probe = Probe::attach(settings)?;
         let stacks = match probe.copies_are_seen() {
-            true => Stacks::expected(),
+            true => Stacks::ready(),
             false => Stacks::default(),
         };
         let mut ring = probe.ring()?;
@@ -388,7 +388,7 @@ impl Live {
         sink: &mut impl FnMut(Event),
     ) {
         let mut counters = record::counters(socket.0, entry);
-        add_holders(&mut counters, held);
+        add_holders(&mut counters, &entry.began, held);
         if self.probe.completions_are_exact() {
             record::all_are_pieces(&mut counters);
         }
@@ -429,8 +429,9 @@ fn full(e: &aya::maps::MapError) -> ProbeError {
     ProbeError::Map { map: "PIDS", reason: e.to_string() }
 }
 
-fn add_holders(counters: &mut Counters, held: &[Held]) {
-    for row in held.iter().filter(|h| h.cookie == counters.socket.0) {
+fn add_holders(counters: &mut Counters, began: &raw::Connection, held: &[Held]) {
+    let socket = counters.socket;
+    for row in held.iter().filter(|h| h.cookie == socket.0) {
         counters.holders.push((row.tgid, row.fd));
         // What was read since is in `reads` already.
         let since = |bit: usize| counters.reads[bit].saturating_sub(row.reads[bit]);
@@ -439,7 +440,7 @@ fn add_holders(counters: &mut Counters, held: &[Held]) {
         let read_since = counters.before.saturating_sub(row.before);
         counters.unread_before =
             (row.truncated == 0).then_some(row.unread_before.saturating_sub(read_since));
-        counters.srtt = (row.srtt_us != 0).then_some(u64::from(row.srtt_us) * 1000);
+        record::connection(counters, began, &row.tcp);
         if row.optmem_max != 0 {
             counters.optmem_max = Some(row.optmem_max);
         }

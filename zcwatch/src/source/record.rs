@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bytemuck::AnyBitPattern;
+use bytemuck::{AnyBitPattern, Zeroable};
 use zcwatch_common::{self as raw, kind, limit, note, state};
 
 use crate::event::{
@@ -97,6 +97,7 @@ pub(super) fn range(r: &raw::Completed, stack: impl Fn(u32) -> Option<u16>) -> R
         copied: r.copied != 0,
         way: Way {
             first: (r.path.first_ns != 0).then_some(r.path.first_ns),
+            driver: (r.path.driver_ns != 0).then_some(r.path.driver_ns),
             hops,
             marks: r.path.marks,
             copy: (r.path.copy != 0).then(|| CopySeen {
@@ -164,8 +165,19 @@ pub(super) fn all_are_pieces(c: &mut Counters) {
     c.merged_into = [c.reads[0] + unread, c.reads[1]];
 }
 
+/// What a connection did since its socket's entry was made.
+pub(super) fn connection(c: &mut Counters, began: &raw::Connection, now: &raw::Connection) {
+    let time = |us: u32| (us != 0).then_some(u64::from(us) * 1000);
+    (c.srtt, c.min_rtt) = (time(now.srtt_us), time(now.min_rtt_us));
+    if *now == raw::Connection::zeroed() {
+        return;
+    }
+    c.retransmits = Some(now.retransmits.wrapping_sub(began.retransmits));
+    c.ticks = Some([0, 1, 2].map(|i: usize| now.ticks[i].wrapping_sub(began.ticks[i])));
+}
+
 pub(super) fn counters(cookie: u64, r: &raw::Socket) -> Counters {
-    Counters {
+    let mut c = Counters {
         socket: SocketId(cookie),
         base: r.base,
         key: r.key,
@@ -190,7 +202,10 @@ pub(super) fn counters(cookie: u64, r: &raw::Socket) -> Counters {
         forwarded: r.forwarded,
         pulled: r.pulled,
         pulled_device: u16::try_from(r.pulled_device).ok().filter(|d| *d != 0),
-        srtt: (r.srtt_us != 0).then_some(u64::from(r.srtt_us) * 1000),
+        srtt: None,
+        min_rtt: None,
+        retransmits: None,
+        ticks: None,
         optmem_used: r.omem,
         optmem_max: (r.optmem_max != 0).then_some(r.optmem_max),
         memlock_used: r.locked_pages * PAGE,
@@ -199,7 +214,9 @@ pub(super) fn counters(cookie: u64, r: &raw::Socket) -> Counters {
         overlapped: r.state & state::OVERLAPPED != 0,
         holders: Vec::new(),
         closed: (r.closed_ns != 0).then_some(r.closed_ns),
-    }
+    };
+    connection(&mut c, &r.began, &r.ended);
+    c
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -19,8 +19,8 @@ pub struct Stacks {
 }
 
 impl Stacks {
-    /// To be asked soon.
-    pub fn expected() -> Self {
+    /// With the names of all functions, before anything waits for them.
+    pub fn ready() -> Self {
         Self { symbols: Symbols::read(), ..Self::default() }
     }
 

@@ -121,6 +121,48 @@ pub struct Counts {
     pub release_from: Option<From>,
     /// Completion → read.
     pub reap: Latency,
+    /// Where the time until the release went.
+    pub spent: Spent,
+}
+
+/// What buffers waited for: times of all sends of which each place was seen, added up, ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// From the first sight inside the send to the device's queue: in the socket, or waiting for
+    /// the neighbour's address.
+    pub before_queue: u64,
+    /// In the device's queue.
+    pub queued: u64,
+    /// From there to the completion: the driver, the way, the peer's ACK.
+    pub after: u64,
+}
+
+impl Spent {
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        sum([self.before_queue, self.queued, self.after])
+    }
+
+    fn merge(&mut self, o: &Self) {
+        add(&mut self.before_queue, o.before_queue);
+        add(&mut self.queued, o.queued);
+        add(&mut self.after, o.after);
+    }
+
+    /// One send's: when it began, was queued, was handed to the driver and completed.
+    pub(super) fn add(&mut self, begin: u64, queue: u64, driver: u64, done: u64) {
+        // Of what began later than it was queued (the return of a call) nothing was before.
+        let begin = begin.min(queue);
+        if queue > driver || driver > done {
+            return;
+        }
+        self.merge(&Self {
+            before_queue: queue - begin,
+            queued: driver - queue,
+            after: done - driver,
+        });
+    }
 }
 
 impl Counts {
@@ -205,6 +247,7 @@ impl Counts {
         add(&mut self.closed_in_flight, o.closed_in_flight);
         add(&mut self.unread, o.unread);
         self.release_from = self.release_from.max(o.release_from);
+        self.spent.merge(&o.spent);
     }
 
     /// Completed in the window.

@@ -17,7 +17,7 @@ use crate::{
     sums::sum,
 };
 
-pub use super::counts::{Counts, From, Sizes};
+pub use super::counts::{Counts, From, Sizes, Spent};
 
 /// Everything at one moment.
 #[derive(Clone, Debug)]

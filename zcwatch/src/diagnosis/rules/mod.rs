@@ -51,6 +51,8 @@ mod threshold {
     pub const PERCENTILE_OF: u64 = 100;
     /// TCP_DELACK_MIN is 40 ms (include/net/tcp.h, all versions); timers are a few ms late.
     pub const DELAYED_ACK_NS: std::ops::RangeInclusive<u64> = 38_000_000..=48_000_000;
+    /// A round trip so many times the least one is spent in queues.
+    pub const QUEUES_ON_THE_WAY: u64 = 4;
     /// Above, the round trip itself is as long as a delayed ACK.
     pub const DELAYED_ACK_RTT_NS: u64 = 20_000_000;
 }

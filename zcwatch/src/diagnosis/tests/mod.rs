@@ -7,5 +7,6 @@ mod findings;
 mod limits;
 mod places;
 pub(crate) mod scene;
+mod slow;
 mod usage;
 mod wording;

@@ -134,6 +134,9 @@ pub struct Burst {
     /// From the beginning of a send to its completion, ns. The call returns 20 µs later, and the
     /// notification is read 10 µs after that.
     pub release: u64,
+    /// From the beginning of a send to the device's queue, ns, and in there; `None`: the times on
+    /// the way are not known.
+    pub on_the_way: Option<(u64, u64)>,
     /// The call returns 5 µs after its beginning, before the completion.
     pub early: bool,
     /// Pause before the next one, ns.
@@ -150,6 +153,7 @@ impl Burst {
             more: false,
             reads: true,
             release: 20_000,
+            on_the_way: None,
             early: false,
             pause: 0,
         }
@@ -173,6 +177,10 @@ impl Burst {
 
     pub fn release(self, release: u64) -> Self {
         Self { release, ..self }
+    }
+
+    pub fn on_the_way(self, before: u64, queued: u64) -> Self {
+        Self { on_the_way: Some((before, queued)), ..self }
     }
 
     pub fn early(self) -> Self {
@@ -324,7 +332,15 @@ impl Scene {
         for n in 0..burst.count {
             let (id, begin) = (self.next, self.now);
             self.next += 1;
-            let range = Range { socket, lo: id, hi: id, copied: burst.copied, way: burst.way };
+            let way = match burst.on_the_way {
+                Some((before, queued)) => Way {
+                    first: Some(begin + before),
+                    driver: Some(begin + before + queued),
+                    ..burst.way
+                },
+                None => burst.way,
+            };
+            let range = Range { socket, lo: id, hi: id, copied: burst.copied, way };
             let sent = Sent {
                 socket,
                 id,

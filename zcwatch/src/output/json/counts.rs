@@ -26,8 +26,16 @@ pub(super) struct CountsOut {
     closed_in_flight: Option<u64>,
     unread: Option<u64>,
     release_ns: Times,
+    spent_ns: Option<SpentOut>,
     reap_ns: Times,
     causes: Option<Vec<CauseOut>>,
+}
+
+#[derive(Serialize)]
+struct SpentOut {
+    before_queue: u64,
+    queued: u64,
+    after: u64,
 }
 
 #[derive(Default, Serialize)]
@@ -129,6 +137,11 @@ pub(super) fn counts(
         closed_in_flight: Some(c.closed_in_flight),
         unread: reads.then_some(c.unread),
         release_ns: Times { from: Some(c.release_from.map(From::name)), ..times(&c.release) },
+        spent_ns: (c.spent.total() > 0).then_some(SpentOut {
+            before_queue: c.spent.before_queue,
+            queued: c.spent.queued,
+            after: c.spent.after,
+        }),
         reap_ns: times(&c.reap),
         causes: about.answers(Question::CopyPlace).then_some(causes),
     }

@@ -74,7 +74,7 @@ prop_compose! {
         release in prop::sample::select(vec![20_000_u64, 30_000, 12_000_000, 42_000_000]),
         pause in prop::sample::select(vec![0_u64, 0, 5_000_000]),
     ) -> Burst {
-        Burst { count, bytes, way, copied, more, reads, release, early, pause }
+        Burst { count, bytes, way, copied, more, reads, release, on_the_way: None, early, pause }
     }
 }
 

@@ -167,6 +167,7 @@ fn a_socket_is_told_with_all_that_is_known_of_it() {
             "in_flight": 1,
             "closed_in_flight": 0,
             "unread": 0,
+            "spent_ns": null,
             "release_ns": {
                 "from": "entry", "count": 2000, "min": 20_000, "p50": 20_000, "p90": 20_000,
                 "p99": 20_000, "max": 20_000,

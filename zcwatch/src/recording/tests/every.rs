@@ -60,7 +60,13 @@ pub fn every(n: u64, text: &str, known: bool) -> Vec<Event> {
     let [local, remote] = addr.map(|addr| Endpoint { addr, port: n16 });
     let hop = Hop { device: n16, intact: n8, copied: !n8 };
     let copy = known.then_some(CopySeen { device: known.then_some(n16), stack: Some(n16) });
-    let way = Way { first: known.then_some(n), hops: [hop; MAX_HOPS], marks: n32, copy };
+    let way = Way {
+        first: known.then_some(n),
+        driver: known.then_some(n),
+        hops: [hop; MAX_HOPS],
+        marks: n32,
+        copy,
+    };
     let range = Range { socket, lo: n32, hi: n32.wrapping_add(7), copied: known, way };
     let family = if known { Family::V4 } else { Family::V6 };
     let protocol = if known { Protocol::Tcp } else { Protocol::Udp };
@@ -184,6 +190,9 @@ pub fn every(n: u64, text: &str, known: bool) -> Vec<Event> {
             pulled: n,
             pulled_device: known.then_some(n16),
             srtt: known.then_some(n),
+            min_rtt: known.then_some(n),
+            retransmits: known.then_some(n32),
+            ticks: known.then_some([n32; 3]),
             optmem_used: n32,
             optmem_max: known.then_some(n32),
             memlock_used: n,

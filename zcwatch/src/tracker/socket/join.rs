@@ -91,8 +91,9 @@ impl SocketTracker {
     ) {
         let (from, begin) = match (start, first) {
             (Some(entry), _) => (From::Entry, entry),
-            (None, Some(queue)) => (From::Queue, queue),
-            (None, None) => (From::Return, returned),
+            // What waits for its neighbour is queued after the call returned.
+            (None, Some(queue)) if queue <= returned => (From::Queue, queue),
+            (None, _) => (From::Return, returned),
         };
         if let Some(done) = done {
             if begin <= done {
@@ -100,6 +101,11 @@ impl SocketTracker {
                 self.counts.release.record(done - begin, 1);
             } else {
                 add(&mut self.counts.before_return, 1);
+            }
+            // Of a datagram that waited for its neighbour the call had returned before.
+            let begin = start.unwrap_or(returned);
+            if let Some((queue, driver)) = first.zip(way.driver) {
+                self.counts.spent.add(begin, queue, driver, done);
             }
         }
         let Some(facts) = &self.facts else { return };

@@ -36,8 +36,13 @@ pub struct Call {
     pub fate: Fate,
 }
 
-const NO_WAY: Way =
-    Way { first: None, hops: [Hop { device: 0, intact: 0, copied: 0 }; 4], marks: 0, copy: None };
+const NO_WAY: Way = Way {
+    first: None,
+    driver: None,
+    hops: [Hop { device: 0, intact: 0, copied: 0 }; 4],
+    marks: 0,
+    copy: None,
+};
 /// A send of which nothing special is to be said.
 pub const PLAIN: Call = Call {
     thread: 0,

@@ -135,7 +135,7 @@ const IN: u8 = stage::RECEIVE;
 fn way(intact: u8, copied: u8, marks: u32) -> Way {
     let mut hops = [Hop::default(); MAX_HOPS];
     hops[0] = Hop { device: ETH0, intact, copied };
-    Way { first: Some(at(10)), hops, marks, copy: None }
+    Way { first: Some(at(10)), driver: None, hops, marks, copy: None }
 }
 
 fn range(socket: SocketId, id: u32, way: Way, copied: bool) -> Range {
