@@ -136,3 +136,15 @@ impl Drop for Workload {
         let _ = self.child.wait();
     }
 }
+
+/// The running kernel's version: 6 and 12 of "6.12.107+deb13-cloud-amd64".
+///
+/// # Errors
+/// When its release does not begin so.
+pub fn release() -> anyhow::Result<(u32, u32)> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let mut next =
+        || numbers.next().and_then(Result::ok).with_context(|| format!("release {text}"));
+    Ok((next()?, next()?))
+}

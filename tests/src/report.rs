@@ -45,9 +45,21 @@ impl Report {
     /// # Errors
     /// When there is no such question.
     pub fn hook(&self, question: &str) -> Result<&str> {
+        self.answer(question, "kind")
+    }
+
+    /// The kernel's functions or tracepoints that answer a question.
+    ///
+    /// # Errors
+    /// When nothing does.
+    pub fn hook_name(&self, question: &str) -> Result<&str> {
+        self.answer(question, "hook")
+    }
+
+    fn answer(&self, question: &str, what: &str) -> Result<&str> {
         let all = self.at("/host/hooks").as_array().into_iter().flatten();
         let row = all.into_iter().find(|row| row["question"] == question);
-        row.and_then(|row| row["kind"].as_str()).with_context(|| format!("no question {question}"))
+        row.and_then(|row| row[what].as_str()).with_context(|| format!("no answer to {question}"))
     }
 
     /// Which findings hold, each with its cause: `copied/tap_tx`, `healthy`.

@@ -18,6 +18,8 @@ pub const MSG_MORE: u32 = 0x8000;
 pub const MAX_HOPS: usize = 4;
 /// Return addresses kept of a copy, with those of the program itself.
 pub const FRAMES: usize = 10;
+/// Return addresses kept of a program's call.
+pub const USER_FRAMES: usize = 10;
 /// Reads, and pieces without their read, remembered per socket (a power of two).
 pub const RECENT: usize = 16;
 
@@ -183,8 +185,10 @@ pub mod stat {
     /// Completions or reads that found the table of what was counted full: a copy of the program may
     /// have counted them again.
     pub const COUNTED_FULL: u32 = 7;
+    /// Sends whose place in the program found its table full.
+    pub const CALL_SITES_FULL: u32 = 8;
     /// How many there are.
-    pub const COUNT: u32 = 8;
+    pub const COUNT: u32 = 9;
 }
 
 macro_rules! shared {
@@ -262,6 +266,20 @@ shared! {
         pub limit: u32,
         /// Unused.
         pub pad: u32,
+    }
+}
+
+shared! {
+    /// Where a program sends: the key of `CALL_SITES`.
+    pub struct CallSite {
+        /// The socket.
+        pub cookie: u64,
+        /// The process (tgid in the initial namespace).
+        pub tgid: u32,
+        /// Unused.
+        pub pad: u32,
+        /// Addresses in the process, the innermost first; 0: there are no more.
+        pub frames: [u64; USER_FRAMES],
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     kernel::*,
     layout::*,
     maps::*,
-    path::{NETIF_F_SG, ZEROCOPY_ENABLE, note, start},
+    path::{NETIF_F_SG, ZEROCOPY_ENABLE, adopt, note, start},
     socket,
 };
 
@@ -39,7 +39,7 @@ fn pages(ctx: &FEntryContext) {
     // SAFETY: the function's own skb.
     unsafe {
         let shinfo = field::<u64>(skb, &SKB_HEAD) + field::<u32>(skb, &SKB_END) as u64;
-        made(ctx, skb, intact(shinfo), copier::PAGES);
+        made(ctx, skb, intact(shinfo, field(skb, &SKB_SK)), copier::PAGES);
     }
 }
 
@@ -55,7 +55,7 @@ fn tail(ctx: &FEntryContext) {
             return;
         }
         let shinfo = field::<u64>(skb, &SKB_HEAD) + field::<u32>(skb, &SKB_END) as u64;
-        made(ctx, skb, intact(shinfo), copier::TAIL);
+        made(ctx, skb, intact(shinfo, field(skb, &SKB_SK)), copier::TAIL);
     }
 }
 
@@ -71,7 +71,7 @@ fn segments(ctx: &FEntryContext) {
     // SAFETY: the function's own skb; live map values.
     unsafe {
         let shinfo = field::<u64>(skb, &SKB_HEAD) + field::<u32>(skb, &SKB_END) as u64;
-        let trail = intact(shinfo);
+        let trail = intact(shinfo, core::ptr::null());
         if trail.is_null() {
             return;
         }
@@ -95,7 +95,8 @@ fn for_xdp(ctx: &FEntryContext) {
     let Some(skb) = peek::<u64>(place) else { return };
     let Some(head) = peek::<u64>(skb + SKB_HEAD.load() as u64) else { return };
     let Some(end) = peek::<u32>(skb + SKB_END.load() as u64) else { return };
-    let trail = intact(head + end as u64);
+    // SAFETY: null is allowed.
+    let trail = unsafe { intact(head + end as u64, core::ptr::null()) };
     if !trail.is_null() {
         // SAFETY: a live map value.
         word(unsafe { &raw mut (*trail).path.marks }).set(mark::FOR_XDP);
@@ -127,9 +128,12 @@ fn refused(which: u32) {
 }
 
 /// The way of the uarg whose pages a packet has, where it is a watched socket's, and not copied so
-/// far; or null.
+/// far; or null. `sk`: of the packet, or null.
+///
+/// # Safety
+/// `sk` is null, or the struct sock of an skb.
 #[inline(always)]
-fn intact(shinfo: u64) -> *mut Trail {
+unsafe fn intact(shinfo: u64, sk: Ptr) -> *mut Trail {
     let none = core::ptr::null_mut();
     let Some(shared) = Stretch::read(shinfo) else { return none };
     if shared.get::<u8>(&SHINFO_FLAGS, 0) & ZEROCOPY_ENABLE == 0 {
@@ -158,9 +162,18 @@ fn intact(shinfo: u64) -> *mut Trail {
         return trail;
     }
     // Copied before its first packet was queued on a device; or sent before the watch.
-    let Some(entry) = socket::lookup(cookie) else { return none };
-    // SAFETY: live map values.
+    // SAFETY: live map values, and as promised by the caller.
     unsafe {
+        let mut cookie = cookie;
+        let entry = match socket::lookup(cookie) {
+            Some(entry) => entry,
+            None if sk as u64 != owner => return none,
+            None => {
+                let Some(entry) = adopt(sk, id) else { return none };
+                cookie = cookie_of(sk);
+                entry
+            }
+        };
         if (*entry).state & zcwatch_common::state::BASED == 0 || before_window(id, entry) {
             return none;
         }

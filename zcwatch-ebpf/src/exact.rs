@@ -194,7 +194,7 @@ fn done(ctx: &FExitContext) {
     let Some(entry) = entry else { return };
     let seen = Return { ret, fd, flags, tid: thread as u32, call, exact: call.is_some() };
     // SAFETY: a live map value and its socket.
-    unsafe { returned(entry, sk, &seen) };
+    unsafe { returned(ctx.as_ptr(), entry, sk, &seen) };
 }
 
 /// `__msg_zerocopy_callback(uarg)`: its last reference is gone, and its bit is final.

@@ -35,5 +35,5 @@ globals! {
     // Not offsets: what the architecture and this kernel's struct sizes fix.
     NR_SENDTO, NR_SENDMSG, NR_SENDMMSG, NR_IO_URING_ENTER, OMALLOC_TRUESIZE,
     // What the user asked to watch (filter.rs).
-    SELF, ONLY, EVERYTHING, BY_COMM, CGROUP_LEVELS, FOLLOW,
+    SELF, ONLY, EVERYTHING, BY_COMM, CGROUP_LEVELS, FOLLOW, CALL_SITES_WANTED,
 }

@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
 };
-use zcwatch_common::{Device, FRAMES, Header, Plain, RingKey, Socket, phase, stat};
+use zcwatch_common::{CallSite, Device, FRAMES, Header, Plain, RingKey, Socket, phase, stat};
 
 use crate::{
     atomic::{add, word},
@@ -90,6 +90,10 @@ pub static STACKS: HashMap<[u64; FRAMES], u32> = HashMap::with_max_entries(4096,
 /// The number of the last one.
 #[map]
 pub static STACK_COUNT: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Where programs send, and how many sends that took an id came from there.
+#[map]
+pub static CALL_SITES: HashMap<CallSite, u64> = HashMap::with_max_entries(8192, BPF_F_NO_PREALLOC);
 
 /// What refused a thread's send a moment ago: [`zcwatch_common::limit`].
 #[map]

@@ -289,6 +289,31 @@ unsafe fn redirected(skb: Ptr, home: &Stretch, cookie: u64) -> bool {
     }
 }
 
+/// Enters the socket of a send that is first seen by its packet, in the call of a watched process.
+///
+/// # Safety
+/// `sk` is null, or the struct sock of an skb.
+#[inline(always)]
+pub unsafe fn adopt(sk: Ptr, id: u32) -> Option<*mut Socket> {
+    if sk.is_null() || !watched() {
+        return None;
+    }
+    // In softirq any task may be on the CPU: it must be in a send on this socket.
+    let Call::Send { fd, .. } = current_call() else { return None };
+    if !current_holds(fd, sk) {
+        return None;
+    }
+    // SAFETY: as promised by the caller. An skb's sk is a pointer that the cookie helper does not
+    // take; the same pointer by way of its struct socket is.
+    unsafe {
+        let twin = field::<Ptr>(field::<Ptr>(sk, &SK_SOCKET), &SOCKET_SK);
+        if twin as u64 != sk as u64 {
+            return None;
+        }
+        socket::register(twin, current(), Some(id)).map(|(_, entry)| entry)
+    }
+}
+
 /// A uarg seen for the first time, in a packet of its own socket.
 ///
 /// # Safety
@@ -309,22 +334,8 @@ unsafe fn begin(
         let entry = match socket::lookup(cookie) {
             Some(entry) => entry,
             None => {
-                if sk.is_null() || !watched() {
-                    return None;
-                }
-                // In softirq any task may be on the CPU: it must be in a send on this socket.
-                let Call::Send { fd, .. } = current_call() else { return None };
-                if !current_holds(fd, sk) {
-                    return None;
-                }
-                // An skb's sk is a pointer that the cookie helper does not take; the same
-                // pointer by way of its struct socket is.
-                let twin = field::<Ptr>(field::<Ptr>(sk, &SK_SOCKET), &SOCKET_SK);
-                if twin as u64 != sk as u64 {
-                    return None;
-                }
-                let (fresh, entry) = socket::register(twin, current(), Some(id))?;
-                cookie = fresh;
+                let entry = adopt(sk, id)?;
+                cookie = cookie_of(sk);
                 entry
             }
         };

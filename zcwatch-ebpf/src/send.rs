@@ -1,13 +1,17 @@
 //! Sends: the entry of a TCP send under its lock, and the return of every send.
 
+use core::ffi::c_void;
+
 use aya_ebpf::{
-    bindings::BPF_NOEXIST,
-    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+    EbpfContext,
+    bindings::{BPF_F_USER_STACK, BPF_NOEXIST},
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated::bpf_get_stack},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
 use zcwatch_common::{
-    Failed, LARGE, MSG_ZEROCOPY, Plain, Send, Socket, kind, limit, note, stat, state,
+    CallSite, Failed, LARGE, MSG_ZEROCOPY, Plain, Send, Socket, USER_FRAMES, kind, limit, note,
+    stat, state,
 };
 
 use crate::{
@@ -130,7 +134,7 @@ pub fn send_return(ctx: BtfTracePointContext) -> i32 {
     let Some(entry) = entry else { return 0 };
     let seen = Return { ret, fd, flags, tid: thread as u32, call, exact: false };
     // SAFETY: a live map value and its socket.
-    unsafe { returned(entry, sk, &seen) };
+    unsafe { returned(ctx.as_ptr(), entry, sk, &seen) };
     0
 }
 
@@ -184,7 +188,7 @@ pub struct Return {
 /// # Safety
 /// `entry` is the map value of `sk`.
 #[inline(always)]
-pub unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
+pub unsafe fn returned(ctx: *mut c_void, entry: *mut Socket, sk: Ptr, seen: &Return) {
     // SAFETY: as promised by the caller.
     unsafe {
         let tcp = (*entry).protocol == 6;
@@ -231,6 +235,9 @@ pub unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
                 socket::refresh(entry, sk, current());
             }
             emit_send(kind::SEND, sk, id, notes, seen);
+            if CALL_SITES_WANTED.load() != 0 {
+                came_from(ctx, sk);
+            }
         } else if seen.ret < 0 {
             // A datagram that failed below the socket keeps its id (a full queue, a firewall).
             // Where sends overlap, the key tells of others too, and says nothing of this one.
@@ -248,6 +255,33 @@ pub unsafe fn returned(entry: *mut Socket, sk: Ptr, seen: &Return) {
             }
             socket::refresh(entry, sk, current());
             failed(entry, sk, seen);
+        }
+    }
+}
+
+/// Counts a send where its program made it.
+///
+/// # Safety
+/// `ctx` is the program's own context, in the sender's call.
+#[inline(always)]
+unsafe fn came_from(ctx: *mut c_void, sk: Ptr) {
+    let mut site =
+        CallSite { cookie: cookie_of(sk), tgid: tgid(), pad: 0, frames: [0; USER_FRAMES] };
+    let size = size_of::<[u64; USER_FRAMES]>() as u32;
+    // SAFETY: as promised by the caller, and a buffer of this size.
+    let got = unsafe {
+        bpf_get_stack(ctx, site.frames.as_mut_ptr().cast(), size, BPF_F_USER_STACK as u64)
+    };
+    if got <= 0 {
+        return;
+    }
+    if let Some(sends) = CALL_SITES.get_ptr_mut(site) {
+        add(sends, 1);
+    } else if let Err(e) = CALL_SITES.insert(site, 1, BPF_NOEXIST as u64) {
+        match CALL_SITES.get_ptr_mut(site) {
+            // Another thread was quicker.
+            Some(sends) if e as i64 == socket::EEXIST => add(sends, 1),
+            _ => count(stat::CALL_SITES_FULL),
         }
     }
 }

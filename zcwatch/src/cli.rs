@@ -66,7 +66,7 @@ pub struct Report {
         value_name = "FILE",
         conflicts_with_all = [
             "pids", "follow", "comm", "cgroup", "user", "command", "duration", "save", "ring_size",
-            "hooks"
+            "hooks", "user_stacks"
         ]
     )]
     pub from: Option<PathBuf>,
@@ -85,6 +85,9 @@ pub struct Report {
     /// Which hooks to use
     #[arg(long, value_enum, value_name = "WHICH", default_value_t)]
     pub hooks: Hooks,
+    /// Say from which functions of the programs is sent; costs a walk over the stack a send
+    #[arg(long)]
+    pub user_stacks: bool,
 }
 
 /// `trace`.

@@ -39,7 +39,9 @@ fn without_sg_packets_are_made_linear_and_segments_copied_in_secret() -> Result<
     for finding in ["copied/udp_no_sg", "copied/linearize_no_sg", "hidden-copy"] {
         assert_remedy(&report, finding, "ethtool -K client0 sg on");
     }
-    assert_eq!(report.finding("hidden-copy")?["certainty"], "inferred");
+    let sure = &report.finding("hidden-copy")?["certainty"];
+    let watched = report.hook("hidden_copy")? == "fentry";
+    assert_eq!(sure, if watched { "measured" } else { "inferred" });
     Ok(())
 }
 

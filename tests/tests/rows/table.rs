@@ -127,15 +127,18 @@ impl Row {
         };
         ensure!(truth.copied == copied, "the sender was told of {} copies", truth.copied);
         let expected = Expected::of(truth).but("/device", self.device);
+        // Where the functions that copy are watched, nothing is inferred.
+        let watched = report.hook("copy_place")? == "fentry";
+        let inferred = if watched { "measured" } else { "inferred" };
         let (expected, sure) = match line.fate {
             Copied(cause) => (expected.cause(cause, ids), "measured"),
-            Inferred(cause) => (expected.cause(cause, ids), "inferred"),
+            Inferred(cause) => (expected.cause(cause, ids), inferred),
             Hidden => (expected.but("/hidden_copies", ids), ""),
             Untouched => (expected, ""),
             HiddenBut(cause) => {
                 println!("{copied} of {ids} copied");
                 let expected = expected.but("/hidden_copies", ids - copied);
-                (if copied > 0 { expected.cause(cause, copied) } else { expected }, "inferred")
+                (if copied > 0 { expected.cause(cause, copied) } else { expected }, inferred)
             }
         };
         expected.check(report)?;

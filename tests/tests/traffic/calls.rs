@@ -3,8 +3,14 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use zcwatch::lab::{Direction, End, Family, Layout, Reading, TcpSink, Topology, Tweak, UdpSink};
-use zcwatch_tests::{cpu::OneCpu, expect::Expected, scenario::watch};
+use zcwatch_tests::{
+    cpu::OneCpu,
+    expect::Expected,
+    scenario::{watch, workload},
+    zcwatch::Zcwatch,
+};
 
 #[test]
 fn what_does_not_wait_is_taken_in_part_or_refused() -> Result<()> {
@@ -129,5 +135,29 @@ fn what_waits_for_a_neighbour_is_released_when_that_is_given_up() -> Result<()> 
     let said = release["max"].as_u64().context("no latency")?;
     println!("released after {said} ns, told after {known} ns");
     assert!(said > 800_000_000 && said < known + 1_000_000, "{said}, {known}");
+    Ok(())
+}
+
+#[test]
+fn where_a_program_sends_is_told_when_asked() -> Result<()> {
+    let path = Topology::new(Layout::Veth)?;
+    let sink = path.udp_sink(Family::V4)?;
+    let line = format!("send --protocol udp --to {} --sizes 1400 --count 30", sink.address());
+    for asked in [true, false] {
+        let mut sender = workload(path.client(), &line)?;
+        let asks = if asked { "-d 60s --user-stacks" } else { "-d 60s" };
+        let zcwatch = Zcwatch::watch_with(&[sender.pid()], asks)?;
+        sender.step()?;
+        let truth = sender.truth()?;
+        let report = zcwatch.interrupt()?;
+        let sites = report.socket(truth.cookie)?["call_sites"].as_array().context("no list")?;
+        println!("{sites:?}");
+        let sends: u64 = sites.iter().filter_map(|site| site["sends"].as_u64()).sum();
+        assert_eq!(sends, if asked { truth.ids() } else { 0 });
+        // The innermost is the C library's, whatever it calls it.
+        let innermost =
+            |site: &Value| site["calls"][0].as_str().is_some_and(|f| f.contains("send"));
+        assert!(sites.iter().all(innermost), "{sites:?}");
+    }
     Ok(())
 }

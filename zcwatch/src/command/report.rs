@@ -42,8 +42,12 @@ fn watch(args: &cli::Report) -> anyhow::Result<Exit> {
         process::check(*pid)?;
     }
     let destination = args.save.as_deref().map(Destination::open).transpose()?;
-    let settings =
-        Settings { ring_bytes: args.ring_size, hooks: args.hooks, ..Settings::default() };
+    let settings = Settings {
+        ring_bytes: args.ring_size,
+        hooks: args.hooks,
+        call_sites: args.user_stacks,
+        ..Settings::default()
+    };
     let session = Session::begin(&target, &settings)?;
     let mut sink = Saving::new(destination);
     // A command is watched to its end.

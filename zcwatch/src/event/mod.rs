@@ -9,7 +9,7 @@ mod way;
 use serde::{Deserialize, Serialize};
 
 pub use host::{DeviceFacts, Limits, LinkChange, Losses, ProcessFacts, StackFacts, Tunnel};
-pub use send::{FailedSend, IgnoredSend, Limit, PlainSends, Sent};
+pub use send::{CallSite, FailedSend, IgnoredSend, Limit, PlainSends, Sent};
 pub use socket::{Counters, Endpoint, Family, Protocol, SocketFacts, SocketId};
 pub use way::{CopySeen, Hop, Range, Stage, Way};
 
@@ -48,6 +48,8 @@ pub enum What {
         /// Which.
         socket: SocketId,
     },
+    /// From where in a program it was sent, when asked for.
+    CallSite(CallSite),
     /// A device on the way of a packet, new or changed.
     Device(DeviceFacts),
     /// The calls that led to a copy, before the first completion that names them.

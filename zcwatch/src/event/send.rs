@@ -69,6 +69,20 @@ pub enum Limit {
     Other,
 }
 
+/// A place in a program from which it sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallSite {
+    /// On which socket.
+    pub socket: SocketId,
+    /// The process.
+    pub pid: u32,
+    /// Sends that took an id, up to now.
+    pub sends: u64,
+    /// The functions, the innermost first; an address stands for one without a name. Empty: the
+    /// process had ended before it was asked.
+    pub calls: Vec<String>,
+}
+
 /// A send whose flag the kernel ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IgnoredSend {

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     diagnosis::{Finding, FindingId, causes_of, time},
+    event::CallSite,
     host::process::escape,
     probe::hooks::{Certainty, Question},
     sums::{add, sum},
@@ -23,6 +24,9 @@ use crate::{
 
 /// Sockets listed; the busiest first.
 const LISTED: usize = 20;
+
+/// Functions of a program shown in a line.
+const CALLS: usize = 6;
 
 /// Writes the whole report.
 #[must_use]
@@ -215,12 +219,22 @@ fn one_socket(out: &mut String, s: &SocketSnapshot, snapshot: &Snapshot, places:
         "    {}",
         parts(c, latency("release", &c.release), s.unread_before()).join("   ")
     );
+    for site in &s.call_sites {
+        from_there(out, site);
+    }
     if !places {
         return;
     }
     for c in causes_of(s, snapshot) {
         cause(out, c.cause.key, c.group.sends, c.cause.title);
     }
+}
+
+/// "sent from write_all < flush < main: 1 200".
+fn from_there(out: &mut String, site: &CallSite) {
+    let calls: Vec<_> = site.calls.iter().take(CALLS).map(|c| escape(c)).collect();
+    let calls = if calls.is_empty() { "an unknown function".into() } else { calls.join(" < ") };
+    let _ = writeln!(out, "    sent from {calls}: {}", grouped(site.sends));
 }
 
 fn cause(out: &mut String, key: &str, sends: u64, title: &str) {

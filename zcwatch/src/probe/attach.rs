@@ -12,7 +12,7 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf},
     programs::{CgroupAttachMode, Program as AyaProgram, ProgramError},
 };
-use zcwatch_common::{Device, Held, Plain, RingKey, Socket, phase, stat};
+use zcwatch_common::{CallSite, Device, Held, Plain, RingKey, Socket, phase, stat};
 
 use super::{
     btf::KernelTypes,
@@ -40,6 +40,8 @@ pub struct Settings {
     pub pretend_missing: Vec<String>,
     /// What to watch besides processes by their id.
     pub filter: Filter,
+    /// Tell from where in the programs is sent.
+    pub call_sites: bool,
     /// Which hooks may be used.
     pub hooks: Hooks,
 }
@@ -79,6 +81,7 @@ impl Default for Settings {
             ring_bytes: 16 << 20,
             pretend_missing: Vec::new(),
             filter: Filter::default(),
+            call_sites: false,
             hooks: Hooks::Auto,
         }
     }
@@ -139,6 +142,7 @@ impl Probe {
         layout.set("EVERYTHING", filter.everything.into());
         layout.set("BY_COMM", (!filter.comms.is_empty()).into());
         layout.set("FOLLOW", filter.follow.into());
+        layout.set("CALL_SITES_WANTED", settings.call_sites.into());
         layout.set("CGROUP_LEVELS", filter.cgroups.iter().fold(0, |all, c| all | 1 << c.level));
         let mut loader = EbpfLoader::new();
         loader.map_max_entries("EVENTS", ring);
@@ -388,6 +392,14 @@ impl Probe {
     /// When the object lacks the map.
     pub fn devices(&mut self) -> Result<HashMap<MapData, u64, Device>, ProbeError> {
         HashMap::try_from(self.take("DEVICES")?).map_err(|e| unusable("DEVICES", &e))
+    }
+
+    /// Where programs send.
+    ///
+    /// # Errors
+    /// When the object lacks the map.
+    pub fn call_sites(&mut self) -> Result<HashMap<MapData, CallSite, u64>, ProbeError> {
+        HashMap::try_from(self.take("CALL_SITES")?).map_err(|e| unusable("CALL_SITES", &e))
     }
 
     /// io_uring's zerocopy requests.

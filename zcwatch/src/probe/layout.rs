@@ -197,6 +197,7 @@ const MEMBERS: &[Field] = &[
     row("BY_COMM", Source::Asked),
     row("CGROUP_LEVELS", Source::Asked),
     row("FOLLOW", Source::Asked),
+    row("CALL_SITES_WANTED", Source::Asked),
 ];
 
 /// Modules whose types some members may be in, where they are not built in.

@@ -142,7 +142,8 @@ const BEGIN: &[&str] = &[
 /// What is read when a send begins.
 const CALLED: &[&str] = &["MSG_FLAGS", "MSG_UBUF", "SK_COOKIE"];
 /// What is read when it returns.
-const RETURNED: &[&str] = &["CRED_CAPS", "MSG_FLAGS", "MSG_UBUF", "OMALLOC_TRUESIZE", "SK_ZCKEY"];
+const RETURNED: &[&str] =
+    &["CALL_SITES_WANTED", "CRED_CAPS", "MSG_FLAGS", "MSG_UBUF", "OMALLOC_TRUESIZE", "SK_ZCKEY"];
 /// What a uarg itself says.
 const UARG: &[&str] =
     &["SKB_CB", "SKB_SK", "SK_COOKIE", "UARG_BITS", "UARG_ID", "UARG_LEN", "UARG_ZEROCOPY_MASK"];
@@ -164,6 +165,12 @@ const COPIED: &[&str] = &[
     "VETH_PEER",
     "VETH_XDP_PROG",
 ];
+/// What entering a socket reads that is first seen by a packet.
+const ADOPT: &[&str] =
+    &["FDT_FD", "FDT_MAX_FDS", "FILES_FDT", "FILE_PRIVATE", "SK_SOCKET", "SOCKET_SK", "TASK_FILES"];
+const MADE: &[&[&str]] = &[PACKET_UARG, COPIED, REGISTER, WATCHED, CALL, ADOPT];
+const PULLED: &[&[&str]] =
+    &[PACKET_UARG, COPIED, REGISTER, WATCHED, CALL, ADOPT, &["SKB_DATA_LEN"]];
 /// What is read of the uarg that a packet's pages belong to.
 const PACKET_UARG: &[&str] = &[
     "NET_PTYPE_ALL",
@@ -311,10 +318,10 @@ pub const PROGRAMS: &[Program] = &[
         "sock_dequeue_err_skb",
         &[&["SERR_CODE", "SERR_DATA", "SERR_INFO", "SERR_ORIGIN", "SK_COOKIE"]],
     ),
-    entry("pages_copied", "skb_copy_ubufs", &[PACKET_UARG, COPIED]),
-    entry("pages_copied_2", "skb_copy_ubufs", &[PACKET_UARG, COPIED]),
-    entry("tail_pulled", "__pskb_pull_tail", &[PACKET_UARG, COPIED, &["SKB_DATA_LEN"]]),
-    entry("tail_pulled_2", "__pskb_pull_tail", &[PACKET_UARG, COPIED, &["SKB_DATA_LEN"]]),
+    entry("pages_copied", "skb_copy_ubufs", MADE),
+    entry("pages_copied_2", "skb_copy_ubufs", MADE),
+    entry("tail_pulled", "__pskb_pull_tail", PULLED),
+    entry("tail_pulled_2", "__pskb_pull_tail", PULLED),
     entry("segmented", "skb_segment", &[PACKET_UARG, COPIED]),
     entry("segmented_2", "skb_segment", &[PACKET_UARG, COPIED]),
     entry("copied_for_xdp", "skb_pp_cow_data", &[PACKET_UARG]),
@@ -336,7 +343,12 @@ pub const PROGRAMS: &[Program] = &[
     Program {
         name: "send_return",
         attach: Attach::Tracepoint("sock_send_length"),
-        reads: &[REGISTER, WATCHED, CALL, &["CRED_CAPS", "OMALLOC_TRUESIZE", "SK_ZCKEY"]],
+        reads: &[
+            REGISTER,
+            WATCHED,
+            CALL,
+            &["CALL_SITES_WANTED", "CRED_CAPS", "OMALLOC_TRUESIZE", "SK_ZCKEY"],
+        ],
     },
     Program {
         name: "tcp_closed",

@@ -8,7 +8,10 @@ use std::{
 use aya::maps::{HashMap, MapData, RingBuf};
 use zcwatch_common::{self as raw, Header, Held, RingKey, kind, state};
 
-use super::{calibrate, processes::Processes, record, stacks::Stacks, surroundings::Surroundings};
+use super::{
+    calibrate, call_sites::CallSites, processes::Processes, record, stacks::Stacks,
+    surroundings::Surroundings,
+};
 use crate::{
     event::{Counters, Event, Losses, ProcessFacts, SocketId, What},
     host::{cgroup::Cgroup, packet, process},
@@ -44,6 +47,8 @@ pub struct Live {
     closed: VecDeque<(u64, SocketId)>,
     surroundings: Surroundings,
     stacks: Stacks,
+    /// Where it was asked for.
+    call_sites: Option<CallSites>,
     losses: Losses,
 }
 
@@ -57,6 +62,10 @@ impl Live {
         let stacks = match probe.copies_are_seen() {
             true => Stacks::ready(),
             false => Stacks::default(),
+        };
+        let call_sites = match settings.call_sites {
+            true => Some(CallSites::new(probe.call_sites()?)),
+            false => None,
         };
         let mut ring = probe.ring()?;
         let mut sockets = probe.sockets()?;
@@ -79,6 +88,7 @@ impl Live {
             closed: VecDeque::new(),
             surroundings: Surroundings::default(),
             stacks,
+            call_sites,
             losses: Losses::default(),
         })
     }
@@ -266,6 +276,9 @@ impl Live {
             let alive = self.processes.alive();
             self.surroundings.look(&alive, &mut |what| sink(Event { ts: now(), what }));
         }
+        if let Some(sites) = &mut self.call_sites {
+            sites.look();
+        }
         self.give_back(sink);
         self.tell_losses(sink);
     }
@@ -325,6 +338,9 @@ impl Live {
         let plain: Vec<_> = self.plain.iter().flatten().collect();
         for (pid, sends) in plain {
             sink(Event { ts: now(), what: What::Plain(record::plain(pid, &sends)) });
+        }
+        for site in self.call_sites.as_mut().map(CallSites::told).unwrap_or_default() {
+            sink(Event { ts: now(), what: What::CallSite(site) });
         }
         let rings: Vec<_> = self.io_uring.iter().flatten().collect();
         for (RingKey { tgid, fd }, requests) in rings {

@@ -2,6 +2,7 @@
 //! ([`recorded`]).
 
 pub mod calibrate;
+mod call_sites;
 pub mod live;
 mod processes;
 mod record;

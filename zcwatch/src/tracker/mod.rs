@@ -104,6 +104,7 @@ impl Tracker {
             What::Device(facts) => {
                 self.devices.insert(facts.index, facts.clone());
             }
+            What::CallSite(site) => self.of(site.socket, |s, _| s.sent_from(site)),
             What::Stack(facts) => {
                 self.stacks.insert(facts.index, facts.clone());
             }

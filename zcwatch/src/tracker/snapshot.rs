@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     event::{
-        Counters, FailedSend, Limits, LinkChange, Losses, PlainSends, ProcessFacts, SocketFacts,
-        SocketId, Tunnel,
+        CallSite, Counters, FailedSend, Limits, LinkChange, Losses, PlainSends, ProcessFacts,
+        SocketFacts, SocketId, Tunnel,
     },
     host::packet::Sniffer,
     sums::sum,
@@ -123,6 +123,8 @@ pub struct SocketSnapshot {
     pub counts: Counts,
     /// Why, as far as the packets showed it.
     pub evidence: Vec<(Evidence, Group)>,
+    /// From where in the programs was sent on it, where that was asked for.
+    pub call_sites: Vec<CallSite>,
     /// Processes that sent on it or hold it.
     pub pids: Vec<u32>,
     /// Their descriptors.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::names;
 use crate::{
     diagnosis::Finding,
-    event::{Family, Losses, ProcessFacts, SocketId},
+    event::{CallSite, Family, Losses, ProcessFacts, SocketId},
     sums::sum,
     target::Target,
     tracker::{
@@ -88,9 +88,18 @@ struct SocketOut {
     so_zerocopy: Option<bool>,
     rtt_ns: Option<u64>,
     limits: Limits,
+    call_sites: Vec<CallSiteOut>,
     plain: Plain,
     #[serde(flatten)]
     counts: CountsOut,
+}
+
+/// A place in a program from which it sent.
+#[derive(Serialize)]
+struct CallSiteOut {
+    pid: u32,
+    sends: u64,
+    calls: Vec<String>,
 }
 
 /// Ended sockets of one process that have no row.
@@ -145,6 +154,7 @@ impl<'a> Report<'a> {
             so_zerocopy: None,
             rtt_ns: None,
             limits: Limits::default(),
+            call_sites: Vec::new(),
             plain: Plain::default(),
             counts: CountsOut::requests(r.requests),
         });
@@ -199,6 +209,10 @@ fn process<'a>(p: &'a ProcessFacts, snapshot: &Snapshot) -> ProcessOut<'a> {
     ProcessOut { pid: p.pid, comm: &p.comm, parent: p.parent, ended: p.ended, plain }
 }
 
+fn call_site(site: &CallSite) -> CallSiteOut {
+    CallSiteOut { pid: site.pid, sends: site.sends, calls: site.calls.clone() }
+}
+
 fn socket(s: &SocketSnapshot, snapshot: &Snapshot, about: &About) -> SocketOut {
     let f = &s.facts;
     let c = s.counters.as_ref();
@@ -223,6 +237,7 @@ fn socket(s: &SocketSnapshot, snapshot: &Snapshot, about: &About) -> SocketOut {
             bytes: c.map(|c| c.plain_bytes),
             since_zerocopy: c.map(|c| c.plain_run),
         },
+        call_sites: s.call_sites.iter().map(call_site).collect(),
         limits: Limits {
             optmem_used: c.map(|c| c.optmem_used.into()),
             optmem_max: c.and_then(|c| c.optmem_max.map(u64::from)),

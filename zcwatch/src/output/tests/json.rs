@@ -146,6 +146,7 @@ fn a_socket_is_told_with_all_that_is_known_of_it() {
             "netns": 4_026_531_840_u32,
             "device": "eth0",
             "so_zerocopy": true,
+            "call_sites": [],
             "limits": {
                 "optmem_used": 900,
                 "optmem_max": 131_072,

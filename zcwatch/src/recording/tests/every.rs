@@ -7,9 +7,9 @@ use zcwatch_common::MAX_HOPS;
 use crate::{
     diagnosis::Context,
     event::{
-        CopySeen, Counters, DeviceFacts, Endpoint, Event, FailedSend, Family, Hop, IgnoredSend,
-        Limit, Limits, LinkChange, Losses, PlainSends, ProcessFacts, Protocol, Range, Sent,
-        SocketFacts, SocketId, StackFacts, Tunnel, Way, What,
+        CallSite, CopySeen, Counters, DeviceFacts, Endpoint, Event, FailedSend, Family, Hop,
+        IgnoredSend, Limit, Limits, LinkChange, Losses, PlainSends, ProcessFacts, Protocol, Range,
+        Sent, SocketFacts, SocketId, StackFacts, Tunnel, Way, What,
     },
     host::packet::Sniffer,
     output::json::{About, HookRow},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How many kinds there are.
-pub const KINDS: usize = 19;
+pub const KINDS: usize = 20;
 
 /// Where a new kind is forgotten in [`every`], this does not compile.
 pub fn kind(what: &What) -> usize {
@@ -42,6 +42,7 @@ pub fn kind(what: &What) -> usize {
         What::IoUring { .. } => 16,
         What::Losses(_) => 17,
         What::Stack(_) => 18,
+        What::CallSite(_) => 19,
     }
 }
 
@@ -127,6 +128,7 @@ pub fn every(n: u64, text: &str, known: bool) -> Vec<Event> {
             peer_xdp: known.then_some(!known),
             heard: known.then_some(known),
         }),
+        What::CallSite(CallSite { socket, pid: n32, sends: n, calls: vec![name.clone()] }),
         What::Stack(StackFacts { index: n16, calls: vec![name.clone()] }),
         What::Process(ProcessFacts {
             pid: n32,

@@ -22,7 +22,7 @@ use super::{
     story::Stories,
 };
 use crate::{
-    event::{Counters, FailedSend, IgnoredSend, Sent, SocketFacts},
+    event::{CallSite, Counters, FailedSend, IgnoredSend, Sent, SocketFacts},
     sums::add,
 };
 use ids::{Half, Head, Ids, Piece};
@@ -58,6 +58,7 @@ pub struct SocketTracker {
     errors: BTreeMap<i32, u64>,
     waits: Waits,
     stories: Option<Stories>,
+    call_sites: Vec<CallSite>,
     pids: BTreeSet<u32>,
     fds: BTreeSet<i32>,
     closed: Option<u64>,
@@ -133,6 +134,12 @@ impl SocketTracker {
                 self.keep(at, half);
             }
         }
+    }
+
+    /// From there was sent so often up to now.
+    pub fn sent_from(&mut self, site: &CallSite) {
+        self.call_sites.retain(|known| (known.pid, &known.calls) != (site.pid, &site.calls));
+        self.call_sites.push(site.clone());
     }
 
     /// A send failed, and took no id.

@@ -43,6 +43,7 @@ impl SocketTracker {
             id,
             counts,
             evidence: self.evidence(silent),
+            call_sites: self.call_sites.clone(),
             pids: self.pids.iter().copied().collect(),
             fds: self.fds.iter().copied().collect(),
             closed: self.closed,
