@@ -5,6 +5,7 @@ pub mod confine;
 pub mod cpu;
 pub mod expect;
 pub mod kernel;
+pub mod loaded;
 pub mod modules;
 #[path = "guest/protocol.rs"]
 pub mod protocol;

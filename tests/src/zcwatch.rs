@@ -19,7 +19,7 @@ use nix::{
 use crate::{kernel, report::Report};
 
 /// No step of zcwatch takes so long, on a busy machine and under emulation either.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Leaves out the findings that depend on how fast the machine is: a workload that drains after
 /// each send may or may not spend half of its time waiting, and a busy host releases late.
