@@ -7,6 +7,7 @@ mod facts;
 mod findings;
 mod owners;
 mod slow;
+mod stress;
 mod tcpdump;
 
 use std::{collections::BTreeSet, time::Duration};
