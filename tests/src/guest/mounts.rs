@@ -4,7 +4,7 @@ use anyhow::{Context, Error};
 use nix::mount::{MsFlags, mount};
 
 /// A type and where it goes, those below others after them.
-const ALL: [(&str, &str); 9] = [
+const ALL: [(&str, &str); 10] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
@@ -12,6 +12,7 @@ const ALL: [(&str, &str); 9] = [
     ("tmpfs", "/run"),
     ("cgroup2", "/sys/fs/cgroup"),
     ("bpf", "/sys/fs/bpf"),
+    ("securityfs", "/sys/kernel/security"),
     ("tracefs", "/sys/kernel/tracing"),
     ("debugfs", "/sys/kernel/debug"),
 ];

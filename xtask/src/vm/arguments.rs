@@ -23,6 +23,9 @@ pub struct Arguments {
     /// Look for newer kernels, though there are some in the cache
     #[arg(long)]
     pub update: bool,
+    /// Boot every kernel of docs/kernels.md, ask `zcwatch doctor` there, and write that page
+    #[arg(long, conflicts_with_all = ["only", "everywhere", "list"])]
+    pub page: bool,
     /// Print the scenarios, and for which kernels they are
     #[arg(long)]
     pub list: bool,
@@ -37,6 +40,7 @@ impl Arguments {
             everywhere: false,
             keep_log: None,
             update: false,
+            page: false,
             list: false,
         }
     }

@@ -1,6 +1,7 @@
 //! Whether what must hold does.
 
 use super::{
+    doctor::{self, Doctor},
     protocol::{End, Ended},
     scenario::{Run, Scenario},
 };
@@ -17,9 +18,14 @@ pub fn failure(scenario: &Scenario, ended: &Ended) -> Option<String> {
         // A name that no test has is no failure to the test program.
         Run::Test(..) => (0, "test result: ok. 1 passed"),
         Run::Command { code, says, .. } => (*code, *says),
+        Run::Doctor(_) if code == doctor::REFUSES || doctor::unasked(scenario, code) => (code, ""),
+        Run::Doctor(_) => (0, ""),
     };
     if code != expected {
         return Some(format!("its exit code was {code}, not {expected}"));
+    }
+    if matches!(scenario.run, Run::Doctor(_)) && !doctor::unasked(scenario, code) {
+        return Doctor::read(&ended.output).err().map(|error| format!("{error:#}"));
     }
     (!ended.output.contains(says)).then(|| format!("its output has no {says:?}"))
 }
@@ -53,5 +59,22 @@ mod tests {
         assert_eq!(why(4, "no hooks"), None);
         assert!(why(0, "no hooks").is_some_and(|why| why.contains("was 0, not 4")));
         assert!(why(4, "").is_some_and(|why| why.contains("\"hooks\"")));
+    }
+
+    #[test]
+    fn doctor_must_answer() {
+        let answers = r#"{"schema":"zcwatch.doctor/1","usable":true,"error":null,"questions":[]}"#;
+        let why = |hooks, code, output| {
+            let scenario = Scenario { run: Run::Doctor(hooks), ..Scenario::of_test("", "") };
+            failure(&scenario, &ended(End::Exited(code), output)).unwrap_or_default()
+        };
+        let refused = format!("{answers}\nzcwatch: nothing here");
+        assert_eq!(why(None, 0, answers), "");
+        assert_eq!(why(None, 4, &refused), "");
+        assert!(why(None, 1, answers).contains("was 1, not 0"));
+        assert!(why(None, 0, "no").contains("doctor"));
+        // It may have no such option.
+        assert_eq!(why(Some("fentry"), 2, "unexpected argument '--hooks'"), "");
+        assert!(why(None, 2, "unexpected argument").contains("was 2, not 0"));
     }
 }

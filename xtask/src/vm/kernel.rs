@@ -38,6 +38,9 @@ const NEW: [Suite; 3] = [Suite::main("trixie-backports"), Suite::main("forky"), 
 /// The highest version that Debian offers.
 pub const NEWEST: &str = "newest";
 
+/// Those of docs/kernels.md.
+pub const OF_PAGE: [&str; 5] = ["5.10", "6.1", "6.12", "7.2", NEWEST];
+
 /// What a change is tested with.
 pub const TESTED: [&str; 4] = ["5.10", "6.1", "6.12", NEWEST];
 
@@ -249,7 +252,7 @@ mod tests {
 
     #[test]
     fn every_series_is_known_by_its_name() {
-        for name in TESTED {
+        for name in TESTED.into_iter().chain(OF_PAGE) {
             assert_eq!(name.parse::<Series>().unwrap().name, name);
         }
         let error = "6.6".parse::<Series>().unwrap_err().to_string();

@@ -6,6 +6,7 @@ mod arguments;
 mod console;
 mod cpio;
 mod debian;
+mod doctor;
 mod guest;
 mod initramfs;
 mod judge;
@@ -13,6 +14,7 @@ mod kernel;
 mod module;
 mod modules;
 mod outcome;
+mod page;
 mod print;
 mod programs;
 #[path = "../../../tests/src/guest/protocol.rs"]
@@ -28,7 +30,11 @@ use anyhow::{Context, Result, bail};
 
 pub use arguments::Arguments;
 
-use self::{kernel::Series, outcome::Column, scenario::On};
+use self::{
+    kernel::{OF_PAGE, Series},
+    outcome::Column,
+    scenario::{On, Parameters, Run},
+};
 use crate::tree::Tree;
 
 /// Runs what is asked for, and prints a table of it.
@@ -41,10 +47,16 @@ pub fn run(tree: &Tree, arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     qemu::installed()?;
-    let series: Vec<Series> =
-        arguments.kernel.iter().map(|name| name.parse()).collect::<Result<_>>()?;
+    let of_page = OF_PAGE.map(str::to_owned);
+    let series = if arguments.page { &of_page[..] } else { &arguments.kernel };
+    let series: Vec<Series> = series.iter().map(|name| name.parse()).collect::<Result<_>>()?;
     let kernels = kernel::find(&series, arguments.update)?;
     let (mut scenarios, built) = select::select(tree, &arguments.only)?;
+    if arguments.page {
+        scenarios.retain(|scenario| {
+            matches!(scenario.run, Run::Doctor(_)) && scenario.parameters == Parameters::default()
+        });
+    }
     if arguments.everywhere {
         scenarios.iter_mut().for_each(|scenario| scenario.on = On::All);
     }
@@ -58,8 +70,12 @@ pub fn run(tree: &Tree, arguments: &Arguments) -> Result<()> {
 
     let mut columns: Vec<Column> = Vec::new();
     for kernel in &kernels {
-        if columns.iter().any(|column| column.release == kernel.release) {
+        let same = columns.iter().find(|column| column.release == kernel.release);
+        if let Some(same) = same {
             println!("{} is {} too", kernel.series.name, kernel.release);
+            if arguments.page {
+                columns.push(Column { series: kernel.series.name.to_owned(), ..same.clone() });
+            }
             continue;
         }
         columns.push(guest::run(tree, kernel, &scenarios, &built, logs)?);
@@ -69,5 +85,12 @@ pub fn run(tree: &Tree, arguments: &Arguments) -> Result<()> {
     if failures > 0 {
         bail!("{failures} of the scenarios in guests failed: see above");
     }
-    Ok(())
+    let file = tree.root().join(page::FILE);
+    if arguments.page {
+        fs::write(&file, page::page(&columns)?)
+            .with_context(|| format!("{} cannot be written", file.display()))?;
+        println!("wrote {}", page::FILE);
+        return Ok(());
+    }
+    page::compare(&fs::read_to_string(&file).unwrap_or_default(), &columns)
 }

@@ -1,5 +1,7 @@
 //! How the scenarios went on a kernel.
 
+use super::doctor::Doctor;
+
 /// All of a kernel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Column {
@@ -11,6 +13,9 @@ pub struct Column {
     pub cells: Vec<(String, Outcome)>,
     /// How guests died by no fault of a scenario, and were booted again.
     pub deaths: Vec<String>,
+    /// What `zcwatch doctor` answered there, by the scenario's name and the `--hooks` that it was
+    /// asked with.
+    pub doctors: Vec<(String, Option<&'static str>, Doctor)>,
     /// From the start of the first guest to the end of the last, in seconds.
     pub seconds: f64,
 }

@@ -128,6 +128,7 @@ mod tests {
                 .map(|(name, outcome)| ((*name).to_owned(), outcome.clone()))
                 .collect(),
             deaths: deaths.iter().map(|&death| death.to_owned()).collect(),
+            doctors: Vec::new(),
             seconds: 61.4,
         }
     }

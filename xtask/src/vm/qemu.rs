@@ -56,6 +56,8 @@ pub struct Boot<'a> {
     pub answers: &'a Path,
     /// How it is emulated.
     pub threads: Threads,
+    /// What its command line has besides what all have.
+    pub parameters: &'static str,
 }
 
 /// How a guest's life ended.
@@ -111,7 +113,8 @@ fn command(boot: &Boot<'_>) -> Command {
     command.args(["-accel", threads, "-cpu", "max,-cx16", "-smp", "2", "-m", "1G"]);
     command.args(["-no-reboot", "-nodefaults", "-display", "none"]);
     // An oops ends the guest at once: what comes after it would tell nothing.
-    command.args(["-append", "console=ttyS0 panic=-1 oops=panic quiet"]);
+    let common = "console=ttyS0 panic=-1 oops=panic quiet";
+    command.arg("-append").arg(format!("{common} {}", boot.parameters).trim_end());
     command.arg("-kernel").arg(&boot.image).arg("-initrd").arg(boot.initramfs);
     for port in [boot.console, boot.answers] {
         command.arg("-serial").arg(format!("file:{}", port.display()));

@@ -1,6 +1,6 @@
 //! A scenario: a command that runs in a guest, and what must hold.
 
-use super::{kernel::Kernel, module::Carried, protocol::Task};
+use super::{kernel::Kernel, module::Carried, protocol::Task, table};
 
 /// The folder of the programs in a guest; tests look for them above their own folder.
 pub const PROGRAMS: &str = "/bin";
@@ -18,6 +18,18 @@ pub struct Scenario {
     pub modules: &'static [&'static str],
     /// The seconds that it may take, emulated.
     pub limit: u64,
+    /// What its guest boots with; those with equal parameters share one.
+    pub parameters: Parameters,
+}
+
+/// What a guest's kernel is told besides what all are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parameters {
+    /// What names of scenarios begin with, so that the same test may run in several guests; nothing
+    /// for nothing.
+    pub name: &'static str,
+    /// For the kernel's command line.
+    pub words: &'static str,
 }
 
 /// What runs, and what must hold.
@@ -27,6 +39,9 @@ pub enum Run {
     Test(&'static str, String),
     /// A program's exit code is this one, and its output has these words.
     Command { name: &'static str, words: &'static [&'static str], code: i32, says: &'static str },
+    /// `zcwatch doctor` answers, asked with these `--hooks`, or with none; what it answers is
+    /// compared with docs/kernels.md, or goes into it.
+    Doctor(Option<&'static str>),
 }
 
 /// On which kernels a scenario makes sense, and why not on others.
@@ -46,14 +61,27 @@ impl Scenario {
     /// A test, on any kernel.
     pub fn of_test(target: &'static str, test: &str) -> Self {
         let run = Run::Test(target, test.to_owned());
-        Self { run, on: On::All, modules: &[], limit: LIMIT }
+        Self {
+            run,
+            on: On::All,
+            modules: &[],
+            limit: table::limit(test),
+            parameters: Parameters::default(),
+        }
     }
 
-    /// Its name: of a test, that of its target and its own.
+    /// Its name: of a test, that of its target and its own; before it, that of the guest's
+    /// parameters.
     pub fn name(&self) -> String {
-        match &self.run {
+        let name = match &self.run {
             Run::Test(target, test) => format!("{target}::{test}"),
             Run::Command { name, .. } => (*name).to_owned(),
+            Run::Doctor(None) => "answers".to_owned(),
+            Run::Doctor(Some(hooks)) => format!("answers::{hooks}"),
+        };
+        match self.parameters.name {
+            "" => name,
+            parameters => format!("{parameters}::{name}"),
         }
     }
 
@@ -84,6 +112,12 @@ impl Scenario {
                 std::iter::once(program).chain(how.map(str::to_owned)).collect()
             }
             Run::Command { words, .. } => words.iter().map(|&word| word.to_owned()).collect(),
+            Run::Doctor(hooks) => {
+                let program = format!("{PROGRAMS}/zcwatch");
+                let hooks = hooks.iter().flat_map(|&hooks| ["--hooks", hooks]);
+                let how = ["doctor", "--format", "json"].into_iter().chain(hooks);
+                std::iter::once(program).chain(how.map(str::to_owned)).collect()
+            }
         };
         let modules = self.modules.iter().map(|&name| name.to_owned()).collect();
         Task { name: self.name(), command, modules, limit: self.limit }
@@ -131,5 +165,23 @@ mod tests {
         let task = Scenario::of_test("rows", "devices::a").task();
         assert_eq!(task.name, "rows::devices::a");
         assert_eq!(task.command[..3], ["/bin/deps/rows", "--exact", "devices::a"]);
+    }
+
+    #[test]
+    fn a_test_has_another_name_in_a_guest_with_parameters() {
+        let parameters = Parameters { name: "locked", words: "lockdown=integrity" };
+        let scenario = Scenario { parameters, ..Scenario::of_test("rows", "devices::a") };
+        assert_eq!(scenario.name(), "locked::rows::devices::a");
+        assert_eq!(scenario.task().name, scenario.name());
+        assert_eq!(scenario.task().command[..3], ["/bin/deps/rows", "--exact", "devices::a"]);
+    }
+
+    #[test]
+    fn doctor_is_asked_by_its_own_options() {
+        let asked = |hooks| Scenario { run: Run::Doctor(hooks), ..Scenario::of_test("", "") };
+        let command = ["/bin/zcwatch", "doctor", "--format", "json", "--hooks", "fentry"];
+        assert_eq!(asked(None).task().command, command[..4]);
+        assert_eq!(asked(Some("fentry")).task().command, command);
+        assert_eq!(asked(Some("fentry")).name(), "answers::fentry");
     }
 }

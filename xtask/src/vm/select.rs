@@ -45,8 +45,19 @@ pub fn select(tree: &Tree, words: &[String]) -> Result<(Vec<Scenario>, Built)> {
 
 /// The test targets whose tests may be named; those that need programs that guests do not have
 /// are among them, and fail there.
-const TARGETS: [&str; 9] =
-    ["guests", "demos", "rows", "scenarios", "traffic", "filters", "trace", "bad_days", "layout"];
+const TARGETS: [&str; 11] = [
+    "guests",
+    "lockdown",
+    "leftovers",
+    "demos",
+    "rows",
+    "scenarios",
+    "traffic",
+    "filters",
+    "trace",
+    "bad_days",
+    "layout",
+];
 
 /// The scenarios of the table that are named; `None` where a word names none of them.
 fn by_words(table: &[Scenario], words: &[String]) -> Option<Vec<Scenario>> {
@@ -73,12 +84,10 @@ fn with_tests(
     tests: &[(&'static str, String)],
     words: &[String],
 ) -> Result<Vec<Scenario>> {
-    let all = tests.iter().map(|(target, test)| {
-        let plain = Scenario::of_test(target, test);
-        table.iter().find(|known| known.run == plain.run).cloned().unwrap_or(plain)
-    });
-    let others = table.iter().filter(|scenario| !matches!(scenario.run, Run::Test(..))).cloned();
-    let all: Vec<_> = others.chain(all).collect();
+    let plain = tests.iter().map(|(target, test)| Scenario::of_test(target, test));
+    let known = |scenario: &Scenario| table.iter().any(|known| known.name() == scenario.name());
+    let all: Vec<_> =
+        table.iter().cloned().chain(plain.filter(|scenario| !known(scenario))).collect();
     for word in words {
         ensure!(
             all.iter().any(|scenario| names(word, &scenario.name())),
@@ -95,7 +104,7 @@ fn targets(scenarios: &[Scenario]) -> Vec<&'static str> {
         .iter()
         .filter_map(|scenario| match scenario.run {
             Run::Test(target, _) => Some(target),
-            Run::Command { .. } => None,
+            Run::Command { .. } | Run::Doctor(_) => None,
         })
         // With none, cargo would build all else again, without what only tests depend on.
         .chain(["guests"])

@@ -1,6 +1,9 @@
 //! The scenarios that run when none are named. For another one, add a row.
 
-use super::scenario::{LIMIT, On, Run, Scenario};
+use super::{
+    doctor::HOOKS as CHOICES,
+    scenario::{LIMIT, On, Parameters, Run, Scenario},
+};
 
 /// On 5.10 the programs do not load: its instructions lack the atomic ones that they use.
 const HOOKS: On = On::From((6, 1), NO_HOOKS);
@@ -8,6 +11,7 @@ const NO_HOOKS: &str = "zcwatch's programs do not load there, and it says so (`r
 const TRACEPOINTS: On = On::From((6, 12), "it lacks io_uring's tracepoint of today");
 const OPTMEM: On =
     On::From((6, 12), "optmem_max is not of a namespace there, and the host's is left alone");
+const CHOSEN: On = On::From((6, 12), "they are the default there");
 /// Where tasks are preempted in the kernel, a program that is interrupted so is skipped for all
 /// others on that CPU (docs/kernel-notes.md): one in ten of these tests fails there by a send or a
 /// notification that zcwatch did not see. So they wait for that to be mended. `--everywhere` has
@@ -34,10 +38,24 @@ const TAKEN: &[&str] = &["wireguard", "tls", "esp4", "esp6", "xfrm_user", "vsock
 /// A test of the tests crate: its target, its name there, and where it holds.
 struct Row(&'static str, &'static str, On);
 
+/// Guests that forbid to change the running kernel; the kernel's own modules are loaded all the
+/// same, being signed.
+const INTEGRITY: Parameters = Parameters { name: "integrity", words: "lockdown=integrity" };
+/// Guests that forbid to read the running kernel's memory besides.
+const CONFIDENTIALITY: Parameters =
+    Parameters { name: "confidentiality", words: "lockdown=confidentiality" };
+
+/// What takes longer, emulated: a test's name, and seconds.
+const LONGER: &[(&str, u64)] =
+    &[("nothing_of_the_default_hooks", 600), ("nothing_of_trampolines", 600)];
+
 /// All of them, those that tell most first.
 const ROWS: &[Row] = &[
     Row("guests", "doctor", On::All),
     Row("demos", "doctor", TRACEPOINTS),
+    Row("leftovers", "nothing_of_the_default_hooks", HOOKS),
+    Row("leftovers", "nothing_of_trampolines", CHOSEN),
+    Row("leftovers", "nothing_of_doctor_or_a_refusal", On::All),
     Row("rows", "devices::loopback_copies_everything_on_delivery", STEADY),
     Row("rows", "devices::a_cable_copies_on_delivery_and_with_xdp_in_secret", STEADY),
     Row("rows", "features::without_checksums_everything_is_copied", STEADY),
@@ -49,21 +67,66 @@ const ROWS: &[Row] = &[
     Row("scenarios", "targets::of_two_processes_only_the_watched_one_appears", HOOKS),
     Row("scenarios", "ids::what_is_in_flight_at_the_close_stays_counted", HOOKS),
     Row("scenarios", "attach::what_was_sent_before_is_counted_apart", HOOKS),
+    Row("traffic", "stress::ten_thousand_sends", STEADY),
 ];
+
+/// What runs in guests with these parameters.
+const LOCKED: &[(Parameters, &[Row])] = &[
+    (
+        INTEGRITY,
+        &[
+            Row("lockdown", "integrity_forbids_nothing_that_is_needed", HOOKS),
+            Row("rows", "devices::loopback_copies_everything_on_delivery", STEADY),
+            Row("scenarios", "ids::what_is_in_flight_at_the_close_stays_counted", HOOKS),
+        ],
+    ),
+    (
+        CONFIDENTIALITY,
+        &[
+            Row("lockdown", "confidentiality_is_named_as_the_reason", BY_TRACEPOINTS),
+            Row("lockdown", "with_confidentiality_counts_are_exact", BY_TRACEPOINTS),
+            Row("lockdown", "confidentiality_leaves_no_trampoline", BY_TRAMPOLINES),
+        ],
+    ),
+];
+const BY_TRACEPOINTS: On = On::From((6, 12), "only trampolines see sends there");
+const BY_TRAMPOLINES: On = On::Between((6, 1), NO_HOOKS, (6, 12), "tracepoints see sends there");
 
 /// All scenarios.
 pub fn scenarios() -> Vec<Scenario> {
-    let test = |&Row(target, test, on): &Row| Scenario { on, ..Scenario::of_test(target, test) };
+    let command = |run, on, modules| Scenario {
+        run,
+        on,
+        modules,
+        limit: LIMIT,
+        parameters: Parameters::default(),
+    };
+    let doctor = |hooks| command(Run::Doctor(hooks), On::All, &[]);
     let all = [
-        Scenario { run: MODULES, on: On::All, modules: TAKEN, limit: LIMIT },
-        Scenario {
-            run: REFUSED,
-            on: On::Before((6, 1), "it has the hooks"),
-            modules: &[],
-            limit: LIMIT,
-        },
+        command(MODULES, On::All, TAKEN),
+        command(REFUSED, On::Before((6, 1), "it has the hooks"), &[]),
+        doctor(None),
     ];
-    all.into_iter().chain(ROWS.iter().map(test)).collect()
+    let choices = CHOICES.map(|hooks| doctor(Some(hooks)));
+    let integrity = Scenario { parameters: INTEGRITY, on: HOOKS, ..doctor(None) };
+    let locked = LOCKED.iter().flat_map(|(parameters, rows)| {
+        rows.iter().map(|row| Scenario { parameters: *parameters, ..test(row) })
+    });
+    all.into_iter()
+        .chain(choices)
+        .chain(ROWS.iter().map(test))
+        .chain([integrity])
+        .chain(locked)
+        .collect()
+}
+
+fn test(&Row(target, test, on): &Row) -> Scenario {
+    Scenario { on, ..Scenario::of_test(target, test) }
+}
+
+/// The seconds that a test may take, emulated.
+pub fn limit(test: &str) -> u64 {
+    LONGER.iter().find(|(name, _)| *name == test).map_or(LIMIT, |(_, limit)| *limit)
 }
 
 #[cfg(test)]

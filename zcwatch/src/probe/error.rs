@@ -111,7 +111,7 @@ pub(super) fn reason(error: &(dyn StdError + 'static)) -> String {
     let text = error.to_string();
     let line = text.lines().map(str::trim).rfind(|l| {
         let figures = ["processed ", "verification time ", "stack depth ", "insns processed "];
-        !l.is_empty() && !figures.iter().any(|f| l.starts_with(f))
+        !l.is_empty() && !l.contains(" insns_self ") && !figures.iter().any(|f| l.starts_with(f))
     });
     let mut out = line.unwrap_or("no reason given").to_owned();
     if let Some(n) = errno(error) {

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::super::{
     console::{self, Death},
+    doctor::Doctor,
     judge,
     kernel::Kernel,
     module::Carried,
     outcome::{Column, Outcome},
     protocol::Word,
     qemu::Ended,
-    scenario::Scenario,
+    scenario::{Run, Scenario},
 };
 
 /// What is known so far.
@@ -21,6 +22,7 @@ pub struct Life {
     boot: Option<Outcome>,
     troubles: Vec<String>,
     deaths: Vec<String>,
+    doctors: Vec<(String, Option<&'static str>, Doctor)>,
     running: Option<String>,
     done: bool,
 }
@@ -60,7 +62,14 @@ impl Life {
                 self.running = None;
                 if let Some(scenario) = pending.iter().find(|s| s.name() == ended.name) {
                     let outcome = match judge::failure(scenario, &ended) {
-                        None => Outcome::Ok(ended.seconds),
+                        None => {
+                            if let (Run::Doctor(hooks), Ok(doctor)) =
+                                (&scenario.run, Doctor::read(&ended.output))
+                            {
+                                self.doctors.push((scenario.name(), *hooks, doctor));
+                            }
+                            Outcome::Ok(ended.seconds)
+                        }
                         Some(why) => Outcome::Failed { why, output: ended.output },
                     };
                     let word = if matches!(outcome, Outcome::Ok(_)) { "ok" } else { "FAILED" };
@@ -76,7 +85,7 @@ impl Life {
     /// A guest has ended: what was running then has failed, unless the emulator did.
     pub fn end(&mut self, ended: Ended, console: &str) {
         let running = self.running.take();
-        if self.done {
+        if std::mem::take(&mut self.done) {
             return;
         }
         let (why, by_emulator) = match (console::death(console), ended) {
@@ -130,6 +139,7 @@ impl Life {
             release: kernel.release.clone(),
             cells,
             deaths: self.deaths,
+            doctors: self.doctors,
             seconds: took.as_secs_f64(),
         }
     }

@@ -20,14 +20,15 @@ use super::{
     programs::Built,
     protocol::Plan,
     qemu::{self, Boot, Threads},
-    scenario::Scenario,
+    scenario::{Parameters, Scenario},
 };
 use crate::tree::Tree;
 
-/// A kernel's scenarios are given up after so many guests.
+/// Scenarios with the same parameters are given up after so many guests.
 const BOOTS: usize = 3;
 
-/// Runs the scenarios that this kernel is for; one guest runs them all, if it lives so long.
+/// Runs the scenarios that this kernel is for; one guest runs all with the same parameters, if it
+/// lives so long.
 ///
 /// # Errors
 /// When a guest cannot be made or started; what happens in it is an outcome.
@@ -49,10 +50,20 @@ pub fn run(
     let folder = tree.guests().join(kernel.series.name);
     fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
 
-    for number in 1..=BOOTS {
-        let pending = life.pending(scenarios);
+    let plain = Parameters::default();
+    // Whether it boots at all is told of every kernel.
+    let mut all = vec![scenarios.first().map_or(plain, |scenario| scenario.parameters)];
+    for scenario in scenarios {
+        if !all.contains(&scenario.parameters) {
+            all.push(scenario.parameters);
+        }
+    }
+    let guests = all.iter().flat_map(|parameters| (1..=BOOTS).map(move |n| (*parameters, n)));
+    for (number, (parameters, boot)) in (1..).zip(guests) {
+        let mut pending = life.pending(scenarios);
+        pending.retain(|scenario| scenario.parameters == parameters);
         if number > 1 && pending.is_empty() {
-            break;
+            continue;
         }
         let at_boot = modules::AT_BOOT.iter().filter(|name| carried.modules.contains_key(**name));
         let plan = Plan {
@@ -62,7 +73,7 @@ pub fn run(
         let files = Files::of(&folder, number);
         fs::write(&files.initramfs, initramfs::pack(built, &carried, &plan, &pending)?)
             .with_context(|| format!("{} cannot be written", files.initramfs.display()))?;
-        let boot = Boot {
+        let how = Boot {
             image: kernel.image(),
             initramfs: &files.initramfs,
             console: &files.console,
@@ -70,14 +81,18 @@ pub fn run(
             // What died of the emulator once would again; slower, it does not. Where zcwatch has to
             // use trampolines, they are put into functions that run meanwhile, and with a thread
             // for each CPU the emulator goes on executing a breakpoint that is not there any more.
-            threads: if number == 1 && kernel.is_at_least((6, 12)) {
+            threads: if boot == 1 && kernel.is_at_least((6, 12)) {
                 Threads::Multi
             } else {
                 Threads::Single
             },
+            parameters: parameters.words,
         };
+        if !parameters.words.is_empty() {
+            println!("    {}", parameters.words);
+        }
         let began = Instant::now();
-        let ended = qemu::boot(&boot, |word| Ok(life.hear(word, &pending, began.elapsed())))?;
+        let ended = qemu::boot(&how, |word| Ok(life.hear(word, &pending, began.elapsed())))?;
         let console = fs::read(&files.console)
             .with_context(|| format!("{} cannot be read", files.console.display()))?;
         life.end(ended, &String::from_utf8_lossy(&console));
