@@ -109,7 +109,8 @@ pub(super) fn errno(error: &(dyn StdError + 'static)) -> Option<i32> {
 /// The last words of a chain, in one line: the verifier's complaint is at its end.
 pub(super) fn reason(error: &(dyn StdError + 'static)) -> String {
     let text = error.to_string();
-    let line = text.lines().map(str::trim).rfind(|l| {
+    let said = text.split("\nVerification failed: ").next().unwrap_or(&text);
+    let line = said.lines().map(str::trim).rfind(|l| {
         let figures = ["processed ", "verification time ", "stack depth ", "insns processed "];
         !l.is_empty() && !l.contains(" insns_self ") && !figures.iter().any(|f| l.starts_with(f))
     });
