@@ -46,8 +46,12 @@ const CONFIDENTIALITY: Parameters =
     Parameters { name: "confidentiality", words: "lockdown=confidentiality" };
 
 /// What takes longer, emulated: a test's name, and seconds.
-const LONGER: &[(&str, u64)] =
-    &[("nothing_of_the_default_hooks", 600), ("nothing_of_trampolines", 600)];
+const LONGER: &[(&str, u64)] = &[
+    ("nothing_of_the_default_hooks", 600),
+    ("nothing_of_trampolines", 600),
+    ("stress::half_a_million_sends", 3000),
+    ("stress::half_a_million_sends_with_room", 3000),
+];
 
 /// All of them, those that tell most first.
 const ROWS: &[Row] = &[
