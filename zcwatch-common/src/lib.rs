@@ -157,6 +157,21 @@ pub mod phase {
     pub const OVER: u32 = 2;
 }
 
+/// How far the life of a uarg is: the lowest bits of [`Life::stage`].
+pub mod life {
+    /// It is being written.
+    pub const BUSY: u64 = 0;
+    /// Something refers to it, as far as is known.
+    pub const ALIVE: u64 = 1;
+    /// Nothing does, and its ids were counted.
+    pub const OVER: u64 = 2;
+    /// The bits of these.
+    pub const STAGE: u64 = 3;
+}
+
+/// Uargs that are looked at in one go when a watch ends.
+pub const LEFT_COUNT: u32 = 1024;
+
 /// Sends of at least so many bytes count as large: from there on MSG_ZEROCOPY may pay
 /// (Documentation/networking/msg_zerocopy.rst: "over around 10 KB").
 pub const LARGE: i32 = 10_000;
@@ -185,10 +200,12 @@ pub mod stat {
     /// Completions or reads that found the table of what was counted full: a copy of the program may
     /// have counted them again.
     pub const COUNTED_FULL: u32 = 7;
+    /// Uargs that could not be entered: their ids may seem in flight for ever.
+    pub const UARGS_FULL: u32 = 8;
     /// Sends whose place in the program found its table full.
-    pub const CALL_SITES_FULL: u32 = 8;
+    pub const CALL_SITES_FULL: u32 = 9;
     /// How many there are.
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 10;
 }
 
 macro_rules! shared {
@@ -574,5 +591,29 @@ shared! {
         pub tgid: u32,
         /// The descriptor named in the request.
         pub fd: i32,
+    }
+}
+
+shared! {
+    /// A uarg, from its first send to its last reference: the value of `UARGS`, keyed by its
+    /// address.
+    pub struct Life {
+        /// When it was entered, ns since boot, times four, and one of [`life`]; or
+        /// [`life::BUSY`]. Each life of an address has another.
+        pub stage: u64,
+        /// Its socket's cookie.
+        pub cookie: u64,
+        /// Its socket: it must stay as it is while the uarg lives, and so must the next two.
+        pub sk: u64,
+        /// Its functions.
+        pub ops: u64,
+        /// Its first id.
+        pub id: u32,
+        /// How many ids it has.
+        pub len: u32,
+        /// 1: one of its packets was copied, or all.
+        pub copied: u32,
+        /// Unused.
+        pub pad: u32,
     }
 }

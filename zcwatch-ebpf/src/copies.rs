@@ -17,7 +17,7 @@ use zcwatch_common::{FRAMES, Stack, copier, kind, limit, mark, sign, stat};
 use crate::{
     atomic::word,
     device::{INDEX, device},
-    exact::twice,
+    exact::copies,
     kernel::*,
     layout::*,
     maps::*,
@@ -25,12 +25,12 @@ use crate::{
     socket,
 };
 
-twice!(fentry(FEntryContext), "skb_copy_ubufs", pages_copied, pages_copied_2 => pages);
-twice!(fentry(FEntryContext), "__pskb_pull_tail", tail_pulled, tail_pulled_2 => tail);
-twice!(fentry(FEntryContext), "skb_segment", segmented, segmented_2 => segments);
-twice!(fentry(FEntryContext), "skb_pp_cow_data", copied_for_xdp, copied_for_xdp_2 => for_xdp);
-twice!(fexit(FExitContext), "sock_omalloc", optmem_asked, optmem_asked_2 => optmem);
-twice!(fexit(FExitContext), "mm_account_pinned_pages", memlock_asked, memlock_asked_2 => memlock);
+copies!(fentry(FEntryContext), "skb_copy_ubufs", [pages_copied, pages_copied_2] => pages);
+copies!(fentry(FEntryContext), "__pskb_pull_tail", [tail_pulled, tail_pulled_2] => tail);
+copies!(fentry(FEntryContext), "skb_segment", [segmented, segmented_2] => segments);
+copies!(fentry(FEntryContext), "skb_pp_cow_data", [copied_for_xdp, copied_for_xdp_2] => for_xdp);
+copies!(fexit(FExitContext), "sock_omalloc", [optmem_asked, optmem_asked_2] => optmem);
+copies!(fexit(FExitContext), "mm_account_pinned_pages", [memlock_asked, memlock_asked_2] => memlock);
 
 /// `skb_copy_ubufs(skb, gfp)`.
 #[inline(always)]

@@ -1,8 +1,9 @@
 //! The exact hooks: trampolines on the functions that take, put back, complete and report ids.
 //!
-//! A program that is already running on a CPU is skipped there, so each is attached twice, and does
-//! nothing where its copy has been. A send is in [`CALLS`] from its entry to its return; what a
-//! completion or a read was counted as is in [`COUNTED`].
+//! A program that is already running on a CPU is skipped there, so each is attached two or three
+//! times, and does nothing where its copy has been. A send is in [`CALLS`] from its entry to its
+//! return; what a completion or a read was counted as is in [`COUNTED`]. Where the kernel has no
+//! function of its own for a completion, see [`crate::last`].
 
 use aya_ebpf::{
     EbpfContext,
@@ -11,7 +12,7 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-use zcwatch_common::{MSG_ZEROCOPY, kind};
+use zcwatch_common::{MSG_ZEROCOPY, Socket, kind};
 
 use crate::{
     atomic::{add, word},
@@ -24,34 +25,30 @@ use crate::{
     socket,
 };
 
-/// Two copies of one program.
-macro_rules! twice {
-    ($kind:ident($context:ty), $function:literal, $name:ident, $copy:ident => $what:expr) => {
-        #[$kind(function = $function)]
-        pub fn $name(ctx: $context) -> i32 {
-            $what(&ctx);
-            0
-        }
-        #[$kind(function = $function)]
-        pub fn $copy(ctx: $context) -> i32 {
-            $what(&ctx);
-            0
-        }
+/// Copies of one program.
+macro_rules! copies {
+    ($kind:ident($context:ty), $function:literal, [$($name:ident),*] => $what:expr) => {
+        $(
+            #[$kind(function = $function)]
+            pub fn $name(ctx: $context) -> i32 {
+                $what(&ctx);
+                0
+            }
+        )*
     };
 }
+pub(crate) use copies;
 
-pub(crate) use twice;
-
-twice!(fentry(FEntryContext), "tcp_sendmsg_locked", tcp_called, tcp_called_2 => called);
-twice!(fexit(FExitContext), "tcp_sendmsg_locked", tcp_returned, tcp_returned_2 => done);
-twice!(fentry(FEntryContext), "udp_sendmsg", udp_called, udp_called_2 => called);
-twice!(fexit(FExitContext), "udp_sendmsg", udp_returned, udp_returned_2 => done);
-twice!(fentry(FEntryContext), "udpv6_sendmsg", udp6_called, udp6_called_2 => called);
-twice!(fexit(FExitContext), "udpv6_sendmsg", udp6_returned, udp6_returned_2 => done);
-twice!(fexit(FExitContext), "msg_zerocopy_realloc", id_taken, id_taken_2 => taken_id);
-twice!(fentry(FEntryContext), "msg_zerocopy_put_abort", id_put_back, id_put_back_2 => put_back);
-twice!(fentry(FEntryContext), "__msg_zerocopy_callback", completed, completed_2 => finished);
-twice!(fexit(FExitContext), "sock_dequeue_err_skb", dequeued, dequeued_2 => read);
+copies!(fentry(FEntryContext), "tcp_sendmsg_locked", [tcp_called, tcp_called_2, tcp_called_3] => called);
+copies!(fexit(FExitContext), "tcp_sendmsg_locked", [tcp_returned, tcp_returned_2, tcp_returned_3] => done);
+copies!(fentry(FEntryContext), "udp_sendmsg", [udp_called, udp_called_2, udp_called_3] => called);
+copies!(fexit(FExitContext), "udp_sendmsg", [udp_returned, udp_returned_2, udp_returned_3] => done);
+copies!(fentry(FEntryContext), "udpv6_sendmsg", [udp6_called, udp6_called_2, udp6_called_3] => called);
+copies!(fexit(FExitContext), "udpv6_sendmsg", [udp6_returned, udp6_returned_2, udp6_returned_3] => done);
+copies!(fexit(FExitContext), "msg_zerocopy_realloc", [id_taken, id_taken_2, id_taken_3] => taken_id);
+copies!(fentry(FEntryContext), "msg_zerocopy_put_abort", [id_put_back, id_put_back_2, id_put_back_3] => put_back);
+copies!(fentry(FEntryContext), "__msg_zerocopy_callback", [completed, completed_2] => finished);
+copies!(fexit(FExitContext), "sock_dequeue_err_skb", [dequeued, dequeued_2, dequeued_3] => read);
 
 /// Has the caller a uarg of its own? Then it is io_uring, whose sends take no id.
 ///
@@ -218,8 +215,18 @@ fn finished(ctx: &FEntryContext) {
     }
     let bits = home.get::<u8>(&UARG_BITS, before.wrapping_neg());
     let copied = bits as u32 & UARG_ZEROCOPY_MASK.load() == 0;
-    let way = way_of(cookie, lo);
     // SAFETY: a live map value.
+    unsafe { completed_ids(entry, cookie, lo, len, copied) };
+}
+
+/// Counts and tells `len` ids from `lo` on, whose uarg nothing refers to any more.
+///
+/// # Safety
+/// `entry` is the map value of the socket with this cookie.
+#[inline(always)]
+pub unsafe fn completed_ids(entry: *mut Socket, cookie: u64, lo: u32, len: u32, copied: bool) {
+    let way = way_of(cookie, lo);
+    // SAFETY: as promised by the caller; a live map value.
     unsafe {
         let seen = clip(entry, lo, lo.wrapping_add(len).wrapping_sub(1));
         if seen.ids > 0 {

@@ -12,7 +12,9 @@
 //! | `consumed` | `consume_skb` | a merged piece, or a notification that was read |
 //! | `tcp_closed`, `sock_released` | `tcp_destroy_sock`, `cgroup/sock_release` | the end of a socket |
 //! | `*_called`, `realloc_returned`, `put_aborted`, `*_returned` | functions, by trampoline | the same, exactly, on every kernel that has trampolines |
+//! | `uarg_held`, `uarg_shorter`, `part_over`, `part_gone`, `abort_gone` | `msg_zerocopy_realloc`, `_put_abort`, `_complete` | completions where the last function is inlined |
 //! | `completed`, `dequeued` | `__msg_zerocopy_callback`, `sock_dequeue_err_skb` | completions and reads, likewise |
+//! | `left_over` | `iter/task` | the end of a uarg that passed unseen |
 //! | `held_sockets` | `iter/task_file` | sockets that were there before |
 //! | `task_forked`, `task_executed`, `task_exited` | `sched_process_fork`, `_exec`, `_exit` | who is watched |
 //! | `ring_submit` | `io_uring_submit_req` | zerocopy requests of io_uring |
@@ -30,6 +32,7 @@ mod device;
 mod exact;
 mod filter;
 mod kernel;
+mod last;
 mod layout;
 mod maps;
 mod path;

@@ -6,7 +6,9 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
 };
-use zcwatch_common::{CallSite, Device, FRAMES, Header, Plain, RingKey, Socket, phase, stat};
+use zcwatch_common::{
+    CallSite, Device, FRAMES, Header, LEFT_COUNT, Life, Plain, RingKey, Socket, phase, stat,
+};
 
 use crate::{
     atomic::{add, word},
@@ -121,6 +123,15 @@ pub static ZEROCOPY_OPS: Array<u64> = Array::with_max_entries(1, 0);
 /// program see is counted by one of them.
 #[map]
 pub static COUNTED: HashMap<u64, u64> = HashMap::with_max_entries(262144, BPF_F_NO_PREALLOC);
+
+/// Uargs by their address, for [`crate::last`]. An address keeps its place while it is used again
+/// and again; one that makes room for another and still lives is entered anew when it is seen next.
+#[map]
+pub static UARGS: LruHashMap<u64, Life> = LruHashMap::with_max_entries(65536, 0);
+
+/// Addresses of uargs to look at once more: userspace writes them, [`crate::last`] takes them away.
+#[map]
+pub static LEFT: Array<u64> = Array::with_max_entries(LEFT_COUNT, 0);
 
 /// Zerocopy requests of io_uring that were submitted.
 #[map]

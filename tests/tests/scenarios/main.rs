@@ -1,6 +1,7 @@
 //! Real sends over real paths, watched by the real zcwatch: what it says is what the sender
 //! itself knows, exactly. Needs root.
 
+mod agree;
 mod attach;
 mod ids;
 mod io_uring;

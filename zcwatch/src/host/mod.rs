@@ -6,6 +6,7 @@ pub mod limits;
 pub mod links;
 pub mod netns;
 pub mod packet;
+pub mod preemption;
 pub mod process;
 pub mod symbols;
 pub mod tunnel;

@@ -12,18 +12,24 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf},
     programs::{CgroupAttachMode, Program as AyaProgram, ProgramError},
 };
-use zcwatch_common::{CallSite, Device, Held, Plain, RingKey, Socket, phase, stat};
+use zcwatch_common::{
+    CallSite, Device, Held, LEFT_COUNT, Life, Plain, RingKey, Socket, life, phase, stat,
+};
 
 use super::{
     btf::KernelTypes,
     error::{ProbeError, Refusal, errno, reason},
     hooks::{Certainty, HOOKS, Hook, Kind, Question},
     layout::{self, Layout},
-    programs::{Attach, BESIDE, CHOICES, COPY, Choice, OPTIONAL, PROGRAMS, Program},
+    programs::{
+        Attach, BESIDE, By, CHOICES, COPIES, Choice, EXACT_COMPLETIONS, OPTIONAL, PROGRAMS,
+        Program, Set,
+    },
 };
 use crate::host::{
     caps::{Capabilities, Capability},
     cgroup::{self, Cgroup},
+    preemption,
 };
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(
@@ -49,7 +55,8 @@ pub struct Settings {
 /// Which hooks may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Hooks {
-    /// Tracepoints, and trampolines on functions where a tracepoint is missing
+    /// Trampolines where the kernel may preempt its own code, tracepoints elsewhere; the other ones
+    /// where one of them does not attach
     #[default]
     Auto,
     /// Tracepoints only
@@ -112,6 +119,8 @@ pub struct Stats {
     pub processes_full: u64,
     /// Completions or reads that may have been counted twice.
     pub counted_full: u64,
+    /// Sends whose completion may not have been seen.
+    pub uargs_full: u64,
 }
 
 /// The attached programs and their maps. Dropping it detaches everything; so does the kernel
@@ -162,17 +171,17 @@ impl Probe {
         probe.usable()?;
         for set in BESIDE {
             if settings.hooks != Hooks::Tracepoints {
-                probe.attach_all(set, &[], &host);
+                probe.attach_all(set, &host);
                 continue;
             }
-            probe.refused.extend(set.iter().map(|name| (*name, Refusal::NotTried)));
+            probe.refused.extend(set.programs.iter().map(|name| (*name, Refusal::NotTried)));
         }
         if probe.limits_are_seen() {
             probe.write_limits_seen()?;
         }
         let chosen = |name| {
-            CHOICES.iter().any(|c| c.exact.contains(&name) || c.instead.contains(&name))
-                || BESIDE.iter().any(|set| set.contains(&name))
+            let mut sets = CHOICES.iter().copied().flatten().chain(BESIDE);
+            sets.any(|set| set.programs.contains(&name))
         };
         for program in PROGRAMS.iter().filter(|p| !chosen(p.name)) {
             probe.attempt(program, &host);
@@ -180,37 +189,45 @@ impl Probe {
         Ok(probe)
     }
 
-    /// Attaches one set of a choice, or where one of its programs does not attach, the other.
-    fn choose(&mut self, choice: &Choice, hooks: Hooks, host: &Host<'_>) {
-        let (exact, instead) = (choice.exact, choice.instead);
-        let order: &[&[&str]] = match (choice.trampolines, hooks) {
-            (true, Hooks::Auto) => &[instead, exact],
-            (true, Hooks::Tracepoints) => &[instead],
-            (true, Hooks::Trampolines) => &[exact, instead],
-            // The error queues need a look only where completions are not told one by one.
-            (false, _) if self.completions_are_exact() => &[instead],
-            (false, _) => &[exact, instead],
-        };
-        // The rest of the order is not tried.
-        let _ = order.iter().any(|set| self.attach_all(set, choice.spared, host));
-        for name in exact.iter().chain(instead) {
-            let tried =
-                order.iter().any(|set| set.contains(name)) && self.refused.contains_key(name);
-            let used = self.ebpf.program(name).is_some_and(|p| p.fd().is_ok());
-            if !tried && !used {
-                self.refused.insert(*name, Refusal::NotTried);
+    /// Attaches the first set of a choice that attaches.
+    fn choose(&mut self, choice: Choice, hooks: Hooks, host: &Host<'_>) {
+        for set in self.order(choice, hooks) {
+            if self.attach_all(set, host) {
+                break;
+            }
+        }
+        for name in choice.iter().flat_map(|set| set.programs) {
+            if !self.loaded(name) {
+                self.refused.entry(name).or_insert(Refusal::NotTried);
             }
         }
     }
 
+    /// The sets to try, in their order.
+    fn order(&self, choice: Choice, hooks: Hooks) -> Vec<&'static Set> {
+        let by = |way: By| choice.iter().filter(move |set| set.by == way);
+        let (functions, tracepoints) = (by(By::Trampolines), by(By::Tracepoints));
+        // The older verifiers of kernels with that function give up on the walk over the error
+        // queues, after a long time. What is unread is known without it, but from before the watch.
+        let unasked = EXACT_COMPLETIONS.iter().all(|p| self.runs(p) && self.loaded(p));
+        let looks = by(By::Iterator).skip(unasked.into());
+        match hooks {
+            Hooks::Auto if !preemption::may_be() => {
+                tracepoints.chain(functions).chain(looks).collect()
+            }
+            Hooks::Tracepoints => tracepoints.chain(looks).collect(),
+            Hooks::Auto | Hooks::Trampolines => functions.chain(tracepoints).chain(looks).collect(),
+        }
+    }
+
     /// Attaches these, or none of them; those that are spared may be missing.
-    fn attach_all(&mut self, names: &[&'static str], spared: &[&str], host: &Host<'_>) -> bool {
-        for program in PROGRAMS.iter().filter(|p| names.contains(&p.name)) {
+    fn attach_all(&mut self, set: &Set, host: &Host<'_>) -> bool {
+        for program in PROGRAMS.iter().filter(|p| set.programs.contains(&p.name)) {
             self.attempt(program, host);
-            if self.runs(program.name) || spared.contains(&program.name) {
+            if self.runs(program.name) || set.spared.contains(&program.name) {
                 continue;
             }
-            for name in names {
+            for name in set.programs {
                 self.refused.entry(name).or_insert(Refusal::NotTried);
                 self.detach(name);
             }
@@ -227,15 +244,20 @@ impl Probe {
         } else {
             Err(Refusal::Fields(missing))
         };
-        if let Err(why) = outcome {
-            self.refused.insert(program.name, why);
-        }
+        match outcome {
+            Ok(()) => self.refused.remove(program.name),
+            Err(why) => self.refused.insert(program.name, why),
+        };
     }
 
     fn detach(&mut self, name: &str) {
         if let Some(program) = self.ebpf.program_mut(name) {
             unload(program);
         }
+    }
+
+    fn loaded(&self, name: &str) -> bool {
+        self.ebpf.program(name).is_some_and(|p| p.fd().is_ok())
     }
 
     /// Does the program run, or has it nothing to run on?
@@ -307,12 +329,13 @@ impl Probe {
             let mut tried = tried.filter_map(|p| Some((hook_of(p)?, self.refused.get(*p)?)));
             tried.find(|(_, why)| **why != Refusal::NotTried)
         };
-        let unanswered = |c: &&Choice| c.trampolines && !c.exact.iter().all(|p| self.runs(p));
+        let unanswered =
+            |choice: &&Choice| !choice.iter().any(|set| set.programs.iter().all(|p| self.runs(p)));
         let reasons: Vec<_> = CHOICES
             .iter()
             .filter(unanswered)
-            .filter_map(|c| Some((refused(c.exact), refused(c.instead)?)))
-            .flat_map(|(exact, instead)| exact.into_iter().chain([instead]))
+            .flat_map(|choice| choice.iter().filter(|set| set.by != By::Iterator))
+            .filter_map(|set| refused(set.programs))
             .collect();
         if reasons.iter().all(|(_, why)| **why == Refusal::NotPermitted) {
             let caps = Capabilities::current().missing(&[Capability::Bpf, Capability::Perfmon]);
@@ -425,12 +448,12 @@ impl Probe {
             devices_full: sum(stat::DEVICES_FULL),
             processes_full: sum(stat::PROCESSES_FULL),
             counted_full: sum(stat::COUNTED_FULL),
+            uargs_full: sum(stat::UARGS_FULL),
         }
     }
 
     /// Runs of the tracing programs that the kernel skipped (`recursion_misses`, 5.12 and later);
-    /// known while they are loaded. Of a program that is attached twice, as many as both copies may
-    /// have missed.
+    /// known while they are loaded. Of a program with copies, as many as all of them may have missed.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         let misses = |name: &str| {
@@ -445,11 +468,13 @@ impl Probe {
             let line = text.lines().find_map(|l| l.strip_prefix("recursion_misses:"))?;
             line.trim().parse::<u64>().ok()
         };
-        let firsts = PROGRAMS.iter().filter(|p| !p.name.ends_with(COPY));
+        let copy = |name: &str| COPIES.iter().any(|copy| name.ends_with(copy));
+        let firsts = PROGRAMS.iter().filter(|p| !copy(p.name));
         firsts
             .filter_map(|p| {
                 let first = misses(p.name)?;
-                Some(misses(&format!("{}{COPY}", p.name)).map_or(first, |copy| first.min(copy)))
+                let others = COPIES.iter().filter_map(|copy| misses(&format!("{}{copy}", p.name)));
+                Some(others.fold(first, u64::min))
             })
             .sum()
     }
@@ -464,10 +489,53 @@ impl Probe {
         let Some(name) = programs.iter().find(|name| self.runs(name)) else {
             return Ok(Vec::new());
         };
-        let failed = |e: &dyn std::fmt::Display| ProbeError::Map {
-            map: "held_sockets",
-            reason: e.to_string(),
-        };
+        let bytes = self.iterate(name)?;
+        Ok(bytes.chunks_exact(size_of::<Held>()).map(bytemuck::pod_read_unaligned).collect())
+    }
+
+    /// Looks at uargs that seem to live: the end of some may have passed unseen. Does nothing where
+    /// completions are told otherwise.
+    ///
+    /// # Errors
+    /// When the kernel refuses a map or the iterator.
+    pub fn look_at_what_is_left(&mut self) -> Result<(), ProbeError> {
+        if !self.runs("left_over") {
+            return Ok(());
+        }
+        let uargs = self.ebpf.map("UARGS").ok_or_else(|| absent("UARGS"))?;
+        let uargs = HashMap::<_, u64, Life>::try_from(uargs).map_err(|e| unusable("UARGS", &e))?;
+        let alive = |l: &Life| l.stage & life::STAGE == life::ALIVE;
+        let alive: Vec<u64> =
+            uargs.iter().flatten().filter(|(_, l)| alive(l)).map(|(at, _)| at).collect();
+        for some in alive.chunks(LEFT_COUNT as usize) {
+            let places = || 0..LEFT_COUNT;
+            for (i, at) in places().zip(some) {
+                self.left()?.set(i, *at, 0).map_err(|e| unusable("LEFT", &e))?;
+            }
+            // In a namespace of few processes one go does not reach all.
+            let mut before = usize::MAX;
+            loop {
+                self.iterate("left_over")?;
+                let left = self.left()?;
+                let still = places().filter(|i| left.get(i, 0).is_ok_and(|at| at != 0)).count();
+                if still == 0 || still >= before {
+                    break;
+                }
+                before = still;
+            }
+        }
+        Ok(())
+    }
+
+    fn left(&mut self) -> Result<Array<&mut MapData, u64>, ProbeError> {
+        let map = self.ebpf.map_mut("LEFT").ok_or_else(|| absent("LEFT"))?;
+        Array::try_from(map).map_err(|e| unusable("LEFT", &e))
+    }
+
+    /// Runs an iterator to its end, and returns what it wrote.
+    fn iterate(&mut self, name: &'static str) -> Result<Vec<u8>, ProbeError> {
+        let failed =
+            |e: &dyn std::fmt::Display| ProbeError::Map { map: name, reason: e.to_string() };
         let Some(AyaProgram::Iter(program)) = self.ebpf.program_mut(name) else {
             return Ok(Vec::new());
         };
@@ -476,7 +544,7 @@ impl Probe {
         let mut file = link.into_file().map_err(|e| failed(&e))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|e| failed(&e))?;
-        Ok(bytes.chunks_exact(size_of::<Held>()).map(bytemuck::pod_read_unaligned).collect())
+        Ok(bytes)
     }
 
     /// Begins the window in the kernel: processes that are picked by what they are count now.

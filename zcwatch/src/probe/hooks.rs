@@ -104,7 +104,9 @@ const fn hook(
     Hook { question, name, kind, programs, certainty }
 }
 
-use super::programs::{COPIES, EXACT_COMPLETIONS, EXACT_SENDS, HIDDEN_COPIES, LIMITS};
+use super::programs::{
+    EXACT_COMPLETIONS, EXACT_SENDS, HIDDEN_COPIES, LAST_REFERENCES, LIMITS, MADE_COPIES, READS,
+};
 use Certainty::{Inferred, Measured};
 use Kind::{Cgroup, Fentry, Iter, Kprobe, TpBtf};
 
@@ -125,6 +127,13 @@ pub const HOOKS: &[Hook] = &[
     hook(Question::FlagIgnored, Fentry, "sendmsg", EXACT_SENDS, Measured),
     hook(Question::FlagIgnored, TpBtf, "sock_send_length", &["send_return"], Measured),
     hook(Question::Completion, Fentry, "__msg_zerocopy_callback", EXACT_COMPLETIONS, Measured),
+    hook(
+        Question::Completion,
+        Fentry,
+        "msg_zerocopy_complete, msg_zerocopy_put_abort",
+        LAST_REFERENCES,
+        Measured,
+    ),
     hook(Question::Completion, Kprobe, "msg_zerocopy_complete", &[], Measured),
     hook(
         Question::Completion,
@@ -133,7 +142,7 @@ pub const HOOKS: &[Hook] = &[
         &["consumed", "notified"],
         Measured,
     ),
-    hook(Question::CopyPlace, Fentry, "skb_copy_ubufs, __pskb_pull_tail", COPIES, Measured),
+    hook(Question::CopyPlace, Fentry, "skb_copy_ubufs, __pskb_pull_tail", MADE_COPIES, Measured),
     hook(Question::CopyPlace, Kprobe, "skb_copy_ubufs, __pskb_pull_tail", &[], Measured),
     hook(
         Question::CopyPlace,
@@ -155,7 +164,7 @@ pub const HOOKS: &[Hook] = &[
     hook(Question::Limit, Kprobe, "sock_omalloc, mm_account_pinned_pages", &[], Measured),
     hook(Question::Limit, Fentry, "sendmsg", EXACT_SENDS, Inferred),
     hook(Question::Limit, TpBtf, "sock_send_length", &["send_return"], Inferred),
-    hook(Question::NotificationRead, Fentry, "sock_dequeue_err_skb", EXACT_COMPLETIONS, Measured),
+    hook(Question::NotificationRead, Fentry, "sock_dequeue_err_skb", READS, Measured),
     hook(Question::NotificationRead, TpBtf, "consume_skb", &["consumed"], Measured),
     hook(Question::HeldSockets, Iter, "task_file", &["held_sockets"], Measured),
     hook(Question::HeldSockets, Iter, "task_file", &["held_sockets_only"], Measured),
@@ -260,8 +269,8 @@ mod tests {
         let mut out = String::from(
             "# Hooks\n\nMade from the table in zcwatch/src/probe/hooks.rs. For each question the \
              first row whose programs run answers; `zcwatch doctor` says which one does on a host. Of \
-             the rows for sends and completions the tracepoints are tried first: `--hooks` turns that \
-             round, or leaves the others out. A row without programs is not written yet.\n",
+             the rows for sends and completions the functions are tried first where the kernel may \
+             preempt its own code, and the tracepoints elsewhere; `--hooks` decides it otherwise. A row without programs is not written yet.\n",
         );
         for q in Question::ALL {
             out += &format!(

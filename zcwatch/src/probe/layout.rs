@@ -143,6 +143,7 @@ const MEMBERS: &[Field] = &[
     at("UARG_ID", "ubuf_info_msgzc", "id"),
     at("UARG_LEN", "ubuf_info_msgzc", "len"),
     may("UARG_OPS", Source::Either("ubuf_info_msgzc", "ubuf.ops", "ubuf.callback")),
+    at("UARG_REFS", "ubuf_info_msgzc", "ubuf.refcnt"),
     row("UARG_BITS", Source::BitByte("ubuf_info_msgzc", "zerocopy")),
     row("UARG_ZEROCOPY_MASK", Source::BitMask("ubuf_info_msgzc", "zerocopy")),
     at("DEV_FEATURES", "net_device", "features"),

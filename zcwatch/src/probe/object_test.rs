@@ -8,7 +8,10 @@ use object::{
     read::elf::ElfFile64,
 };
 
-use super::{layout, programs::PROGRAMS};
+use super::{
+    layout,
+    programs::{Attach, BESIDE, CHOICES, COPIES, EXACT_COMPLETIONS, PROGRAMS},
+};
 
 static OBJECT: &[u8] =
     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../zcwatch-ebpf/obj/zcwatch.bpf.o"));
@@ -116,4 +119,43 @@ fn the_object_has_no_program_beside_the_table() {
     inside.sort_unstable();
     listed.sort_unstable();
     assert_eq!(inside, listed);
+}
+
+/// The instructions of a program, without the immediate values: those of calls count from where
+/// the call stands.
+fn instructions(file: &File, name: &str, section: &str) -> Vec<Vec<u8>> {
+    let section = file.section_by_name(section).unwrap();
+    let (_, at) = function(file, section.index(), |symbol, _| symbol == name)
+        .unwrap_or_else(|| panic!("{name} is not in the object"));
+    let bytes = section.data_range(at.start, at.end - at.start).unwrap().unwrap();
+    bytes.chunks(8).map(|word| word[..4].to_vec()).collect()
+}
+
+#[test]
+fn every_program_on_a_function_has_its_copies_which_do_the_same() {
+    let file = read();
+    let copied = |name: &str| COPIES.iter().any(|copy| name.ends_with(copy));
+    let on_functions = PROGRAMS
+        .iter()
+        .filter(|p| matches!(p.attach, Attach::Entry(_) | Attach::Exit(_)) && !copied(p.name));
+    for program in on_functions {
+        // Where the kernel has this function, it does not preempt its own code. And a copy that was
+        // missed is explained by its places.
+        let beside = BESIDE.iter().any(|set| set.programs.contains(&program.name));
+        let two = program.name == "completed" || beside;
+        let first = instructions(&file, program.name, &program.section());
+        for copy in &COPIES[..if two { 1 } else { 2 }] {
+            let name = format!("{}{copy}", program.name);
+            let other = PROGRAMS.iter().find(|p| p.name == name).unwrap_or_else(|| {
+                panic!("{name} is not in the table");
+            });
+            assert_eq!(other.attach, program.attach, "{name}");
+            assert!(instructions(&file, &name, &other.section()) == first, "{name} is another");
+            for set in CHOICES.iter().copied().flatten().chain(BESIDE) {
+                let has = |name: &str| set.programs.contains(&name);
+                assert_eq!(has(program.name), has(&name), "{name} is not where its first is");
+            }
+        }
+    }
+    assert!(EXACT_COMPLETIONS.contains(&"completed_2"));
 }

@@ -147,6 +147,11 @@ const RETURNED: &[&str] =
 /// What a uarg itself says.
 const UARG: &[&str] =
     &["SKB_CB", "SKB_SK", "SK_COOKIE", "UARG_BITS", "UARG_ID", "UARG_LEN", "UARG_ZEROCOPY_MASK"];
+/// And what changes with its last reference.
+const REFERENCES: &[&str] = &["UARG_OPS", "UARG_REFS"];
+/// And what is read when that may be gone.
+const AFTERWARDS: &[&str] =
+    &["SKB_CB", "SKB_SK", "UARG_BITS", "UARG_ID", "UARG_LEN", "UARG_ZEROCOPY_MASK"];
 
 /// What is read where a copy is made.
 const COPIED: &[&str] = &[
@@ -187,71 +192,118 @@ const PACKET_UARG: &[&str] = &[
     "UARG_ZEROCOPY_MASK",
 ];
 
-/// What the name of a program's copy ends with. A program that is running on a CPU is skipped there;
-/// its copy is not.
-pub const COPY: &str = "_2";
+/// What the names of a program's copies end with. A program that is running on a CPU is skipped
+/// there; its copies are not.
+pub const COPIES: [&str; 2] = ["_2", "_3"];
 
-/// Programs of which one set does the work of another.
+/// How the programs of a set are attached, as far as that matters for choosing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Functions, by trampoline.
+    Trampolines,
+    /// Tracepoints.
+    Tracepoints,
+    /// A look at all sockets, once.
+    Iterator,
+}
+
+/// Programs that answer together: all of them, or none.
 #[derive(Clone, Copy, Debug)]
-pub struct Choice {
-    /// The first set needs trampolines.
-    pub trampolines: bool,
-    /// All of these, where all attach.
-    pub exact: &'static [&'static str],
-    /// Else these.
-    pub instead: &'static [&'static str],
-    /// A set does without these of its own.
+pub struct Set {
+    /// How they are attached.
+    pub by: By,
+    /// The programs.
+    pub programs: &'static [&'static str],
+    /// It does without these of its own.
     pub spared: &'static [&'static str],
 }
 
+/// Sets of which one is enough: those of one way in the order in which they are tried.
+pub type Choice = &'static [Set];
+
 /// Sends, completions with their reads, and the sockets that were there before.
 pub const CHOICES: &[Choice] = &[
-    Choice {
-        trampolines: true,
-        exact: EXACT_SENDS,
-        instead: &["send_return", "tcp_entry"],
-        // 6.12 has no such tracepoint: latency then counts from the return.
-        spared: &["tcp_entry"],
-    },
-    Choice {
-        trampolines: true,
-        exact: EXACT_COMPLETIONS,
-        instead: &["consumed", "notified"],
-        spared: &[],
-    },
-    Choice {
-        trampolines: false,
-        exact: &["held_sockets"],
-        instead: &["held_sockets_only"],
-        spared: &[],
-    },
+    &[
+        Set { by: By::Trampolines, programs: EXACT_SENDS, spared: &[] },
+        // 6.12 has no `tcp_sendmsg_locked`: latency then counts from the return.
+        Set {
+            by: By::Tracepoints,
+            programs: &["send_return", "tcp_entry"],
+            spared: &["tcp_entry"],
+        },
+    ],
+    &[
+        Set { by: By::Trampolines, programs: EXACT_COMPLETIONS, spared: &[] },
+        Set { by: By::Trampolines, programs: LAST_REFERENCES, spared: &[] },
+        Set { by: By::Tracepoints, programs: &["consumed", "notified"], spared: &[] },
+    ],
+    &[
+        Set { by: By::Iterator, programs: &["held_sockets"], spared: &[] },
+        Set { by: By::Iterator, programs: &["held_sockets_only"], spared: &[] },
+    ],
 ];
 
 /// A send from its call to its return.
 pub const EXACT_SENDS: &[&str] = &[
     "tcp_called",
     "tcp_called_2",
+    "tcp_called_3",
     "tcp_returned",
     "tcp_returned_2",
+    "tcp_returned_3",
     "udp_called",
     "udp_called_2",
+    "udp_called_3",
     "udp_returned",
     "udp_returned_2",
+    "udp_returned_3",
     "udp6_called",
     "udp6_called_2",
+    "udp6_called_3",
     "udp6_returned",
     "udp6_returned_2",
+    "udp6_returned_3",
     "id_taken",
     "id_taken_2",
+    "id_taken_3",
     "id_put_back",
     "id_put_back_2",
+    "id_put_back_3",
 ];
 
 /// Completions and what is read of them.
-pub const EXACT_COMPLETIONS: &[&str] = &["completed", "completed_2", "dequeued", "dequeued_2"];
+pub const EXACT_COMPLETIONS: &[&str] =
+    &["completed", "completed_2", "dequeued", "dequeued_2", "dequeued_3"];
+
+/// Reads, which come with either set of completions.
+pub const READS: &[&str] = &["dequeued", "dequeued_2", "dequeued_3"];
+
+/// The same where the kernel has no function of its own for a completion.
+pub const LAST_REFERENCES: &[&str] = &[
+    "uarg_held",
+    "uarg_held_2",
+    "uarg_held_3",
+    "uarg_shorter",
+    "uarg_shorter_2",
+    "uarg_shorter_3",
+    "part_over",
+    "part_over_2",
+    "part_over_3",
+    "part_gone",
+    "part_gone_2",
+    "part_gone_3",
+    "abort_gone",
+    "abort_gone_2",
+    "abort_gone_3",
+    "dequeued",
+    "dequeued_2",
+    "dequeued_3",
+    "left_over",
+];
 
 /// Copies where they are made.
-pub const COPIES: &[&str] = &["pages_copied", "pages_copied_2", "tail_pulled", "tail_pulled_2"];
+pub const MADE_COPIES: &[&str] =
+    &["pages_copied", "pages_copied_2", "tail_pulled", "tail_pulled_2"];
 
 /// Copies of which the completion says nothing.
 pub const HIDDEN_COPIES: &[&str] =
@@ -261,14 +313,20 @@ pub const HIDDEN_COPIES: &[&str] =
 pub const LIMITS: &[&str] = &["optmem_asked", "optmem_asked_2", "memlock_asked", "memlock_asked_2"];
 
 /// Sets that need trampolines, and stand beside what tracepoints tell: each whole, or not at all.
-pub const BESIDE: &[&[&str]] = &[LIMITS, COPIES, HIDDEN_COPIES];
+pub const BESIDE: &[Set] = &[
+    Set { by: By::Trampolines, programs: LIMITS, spared: &[] },
+    Set { by: By::Trampolines, programs: MADE_COPIES, spared: &[] },
+    Set { by: By::Trampolines, programs: HIDDEN_COPIES, spared: &[] },
+];
 
 /// A kernel without IPv6, or before 6.6, has nothing for these to run on.
 pub const OPTIONAL: &[&str] = &[
     "udp6_called",
     "udp6_called_2",
+    "udp6_called_3",
     "udp6_returned",
     "udp6_returned_2",
+    "udp6_returned_3",
     "copied_for_xdp",
     "copied_for_xdp_2",
 ];
@@ -293,15 +351,21 @@ pub const PROGRAMS: &[Program] = &[
     entry("tcp_called", "tcp_sendmsg_locked", &[WATCHED, CALLED]),
     exit("tcp_returned", "tcp_sendmsg_locked", &[REGISTER, CALL, RETURNED]),
     entry("tcp_called_2", "tcp_sendmsg_locked", &[WATCHED, CALLED]),
+    entry("tcp_called_3", "tcp_sendmsg_locked", &[WATCHED, CALLED]),
     exit("tcp_returned_2", "tcp_sendmsg_locked", &[REGISTER, CALL, RETURNED]),
+    exit("tcp_returned_3", "tcp_sendmsg_locked", &[REGISTER, CALL, RETURNED]),
     entry("udp_called", "udp_sendmsg", &[WATCHED, CALLED]),
     exit("udp_returned", "udp_sendmsg", &[REGISTER, CALL, RETURNED]),
     entry("udp_called_2", "udp_sendmsg", &[WATCHED, CALLED]),
+    entry("udp_called_3", "udp_sendmsg", &[WATCHED, CALLED]),
     exit("udp_returned_2", "udp_sendmsg", &[REGISTER, CALL, RETURNED]),
+    exit("udp_returned_3", "udp_sendmsg", &[REGISTER, CALL, RETURNED]),
     entry("udp6_called", "udpv6_sendmsg", &[WATCHED, CALLED]),
     exit("udp6_returned", "udpv6_sendmsg", &[REGISTER, CALL, RETURNED]),
     entry("udp6_called_2", "udpv6_sendmsg", &[WATCHED, CALLED]),
+    entry("udp6_called_3", "udpv6_sendmsg", &[WATCHED, CALLED]),
     exit("udp6_returned_2", "udpv6_sendmsg", &[REGISTER, CALL, RETURNED]),
+    exit("udp6_returned_3", "udpv6_sendmsg", &[REGISTER, CALL, RETURNED]),
     exit("id_taken", "msg_zerocopy_realloc", &[REGISTER, &["UARG_ID", "UARG_LEN"]]),
     entry("id_put_back", "msg_zerocopy_put_abort", &[]),
     entry("completed", "__msg_zerocopy_callback", &[UARG]),
@@ -311,10 +375,17 @@ pub const PROGRAMS: &[Program] = &[
         &[&["SERR_CODE", "SERR_DATA", "SERR_INFO", "SERR_ORIGIN", "SK_COOKIE"]],
     ),
     exit("id_taken_2", "msg_zerocopy_realloc", &[REGISTER, &["UARG_ID", "UARG_LEN"]]),
+    exit("id_taken_3", "msg_zerocopy_realloc", &[REGISTER, &["UARG_ID", "UARG_LEN"]]),
     entry("id_put_back_2", "msg_zerocopy_put_abort", &[]),
+    entry("id_put_back_3", "msg_zerocopy_put_abort", &[]),
     entry("completed_2", "__msg_zerocopy_callback", &[UARG]),
     exit(
         "dequeued_2",
+        "sock_dequeue_err_skb",
+        &[&["SERR_CODE", "SERR_DATA", "SERR_INFO", "SERR_ORIGIN", "SK_COOKIE"]],
+    ),
+    exit(
+        "dequeued_3",
         "sock_dequeue_err_skb",
         &[&["SERR_CODE", "SERR_DATA", "SERR_INFO", "SERR_ORIGIN", "SK_COOKIE"]],
     ),
@@ -330,6 +401,26 @@ pub const PROGRAMS: &[Program] = &[
     exit("optmem_asked_2", "sock_omalloc", &[]),
     exit("memlock_asked", "mm_account_pinned_pages", &[]),
     exit("memlock_asked_2", "mm_account_pinned_pages", &[]),
+    exit("uarg_held", "msg_zerocopy_realloc", &[UARG, REFERENCES]),
+    exit("uarg_held_2", "msg_zerocopy_realloc", &[UARG, REFERENCES]),
+    exit("uarg_held_3", "msg_zerocopy_realloc", &[UARG, REFERENCES]),
+    entry("uarg_shorter", "msg_zerocopy_put_abort", &[UARG, REFERENCES]),
+    entry("uarg_shorter_2", "msg_zerocopy_put_abort", &[UARG, REFERENCES]),
+    entry("uarg_shorter_3", "msg_zerocopy_put_abort", &[UARG, REFERENCES]),
+    entry("part_over", "msg_zerocopy_complete", &[UARG, REFERENCES]),
+    entry("part_over_2", "msg_zerocopy_complete", &[UARG, REFERENCES]),
+    entry("part_over_3", "msg_zerocopy_complete", &[UARG, REFERENCES]),
+    exit("part_gone", "msg_zerocopy_complete", &[REFERENCES, AFTERWARDS]),
+    exit("part_gone_2", "msg_zerocopy_complete", &[REFERENCES, AFTERWARDS]),
+    exit("part_gone_3", "msg_zerocopy_complete", &[REFERENCES, AFTERWARDS]),
+    exit("abort_gone", "msg_zerocopy_put_abort", &[REFERENCES, AFTERWARDS]),
+    exit("abort_gone_2", "msg_zerocopy_put_abort", &[REFERENCES, AFTERWARDS]),
+    exit("abort_gone_3", "msg_zerocopy_put_abort", &[REFERENCES, AFTERWARDS]),
+    Program {
+        name: "left_over",
+        attach: Attach::Iterator("task"),
+        reads: &[REFERENCES, AFTERWARDS],
+    },
     Program {
         name: "consumed",
         attach: Attach::Tracepoint("consume_skb"),

@@ -327,6 +327,7 @@ impl Live {
         self.tell_losses(sink);
         // The error queues are looked at while the hooks still see what leaves them.
         let held = self.probe.held()?;
+        self.probe.look_at_what_is_left()?;
         self.probe.stop();
         while self.next(sink) {}
         self.look_around(sink);
@@ -421,6 +422,7 @@ impl Live {
             unpaired,
             processes_full,
             counted_full,
+            uargs_full,
             ..
         } = self.probe.stats();
         // The kernel forgets the skipped runs of a program with the program.
@@ -431,7 +433,7 @@ impl Live {
             processes: processes_full,
             paths: paths_full,
             // Either way a total of completions may be off by what one of them covers.
-            unpaired: unpaired + counted_full,
+            unpaired: unpaired + counted_full + uargs_full,
             skipped,
         };
         if losses != self.losses {
