@@ -1,7 +1,7 @@
 //! The exact hooks: trampolines on the functions that take, put back, complete and report ids.
 //!
-//! A program that is already running on a CPU is skipped there, so each is attached two or three
-//! times, and does nothing where its copy has been. A send is in [`CALLS`] from its entry to its
+//! A program that is already running on a CPU is skipped there, so each is attached three times, and
+//! does nothing where its copy has been. A send is in [`CALLS`] from its entry to its
 //! return; what a completion or a read was counted as is in [`COUNTED`]. Where the kernel has no
 //! function of its own for a completion, see [`crate::last`].
 
@@ -47,7 +47,7 @@ copies!(fentry(FEntryContext), "udpv6_sendmsg", [udp6_called, udp6_called_2, udp
 copies!(fexit(FExitContext), "udpv6_sendmsg", [udp6_returned, udp6_returned_2, udp6_returned_3] => done);
 copies!(fexit(FExitContext), "msg_zerocopy_realloc", [id_taken, id_taken_2, id_taken_3] => taken_id);
 copies!(fentry(FEntryContext), "msg_zerocopy_put_abort", [id_put_back, id_put_back_2, id_put_back_3] => put_back);
-copies!(fentry(FEntryContext), "__msg_zerocopy_callback", [completed, completed_2] => finished);
+copies!(fentry(FEntryContext), "__msg_zerocopy_callback", [completed, completed_2, completed_3] => finished);
 copies!(fexit(FExitContext), "sock_dequeue_err_skb", [dequeued, dequeued_2, dequeued_3] => read);
 
 /// Has the caller a uarg of its own? Then it is io_uring, whose sends take no id.

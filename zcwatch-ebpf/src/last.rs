@@ -1,4 +1,4 @@
-//! Completions where the function that ends a uarg is inlined (7.x): from the functions around it.
+//! Completions where the function that ends a uarg is inlined (7.2): from the functions around it.
 //!
 //! `msg_zerocopy_complete` gives one reference back, and so does `msg_zerocopy_put_abort`, which has
 //! it inlined. While there is a reference, a uarg's count is not 0, and its functions, first id and

@@ -21,10 +21,7 @@ use super::{
     error::{ProbeError, Refusal, errno, reason},
     hooks::{Certainty, HOOKS, Hook, Kind, Question},
     layout::{self, Layout},
-    programs::{
-        Attach, BESIDE, By, CHOICES, COPIES, Choice, EXACT_COMPLETIONS, OPTIONAL, PROGRAMS,
-        Program, Set,
-    },
+    programs::{Attach, BESIDE, By, CHOICES, COPIES, Choice, OPTIONAL, PROGRAMS, Program, Set},
 };
 use crate::host::{
     caps::{Capabilities, Capability},
@@ -36,6 +33,9 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../zcwatch-ebpf/obj/zcwatch.bpf.o"
 ));
+
+/// A function that the verifier offers since it follows loops without unrolling them.
+const LOOPS: &str = "bpf_iter_num_new";
 
 /// How to attach.
 #[derive(Clone, Debug)]
@@ -98,6 +98,7 @@ impl Default for Settings {
 struct Host<'a> {
     layout: &'a Layout,
     types: &'a Btf,
+    follows_loops: bool,
 }
 
 /// What the probes could not do, summed over CPUs.
@@ -141,7 +142,8 @@ impl Probe {
         if !ring.is_power_of_two() || !(4096..=1 << 30).contains(&ring) {
             return Err(ProbeError::RingSize(ring));
         }
-        let mut layout = Layout::resolve(&KernelTypes::open(layout::MODULES)?);
+        let kernel = KernelTypes::open(layout::MODULES)?;
+        let mut layout = Layout::resolve(&kernel);
         for global in &settings.pretend_missing {
             layout = layout.without(global);
         }
@@ -164,7 +166,8 @@ impl Probe {
         probe.write_filter(filter)?;
 
         let types = Btf::from_sys_fs().map_err(|e| ProbeError::Load(e.to_string()))?;
-        let host = Host { layout: &layout, types: &types };
+        let follows_loops = kernel.has_function(LOOPS);
+        let host = Host { layout: &layout, types: &types, follows_loops };
         for choice in CHOICES {
             probe.choose(choice, settings.hooks, &host);
         }
@@ -191,7 +194,7 @@ impl Probe {
 
     /// Attaches the first set of a choice that attaches.
     fn choose(&mut self, choice: Choice, hooks: Hooks, host: &Host<'_>) {
-        for set in self.order(choice, hooks) {
+        for set in self.order(choice, hooks, host) {
             if self.attach_all(set, host) {
                 break;
             }
@@ -204,12 +207,13 @@ impl Probe {
     }
 
     /// The sets to try, in their order.
-    fn order(&self, choice: Choice, hooks: Hooks) -> Vec<&'static Set> {
+    fn order(&self, choice: Choice, hooks: Hooks, host: &Host<'_>) -> Vec<&'static Set> {
         let by = |way: By| choice.iter().filter(move |set| set.by == way);
         let (functions, tracepoints) = (by(By::Trampolines), by(By::Tracepoints));
-        // The older verifiers of kernels with that function give up on the walk over the error
-        // queues, after a long time. What is unread is known without it, but from before the watch.
-        let unasked = EXACT_COMPLETIONS.iter().all(|p| self.runs(p) && self.loaded(p));
+        // Older verifiers give up on the walk over the error queues, after a long time; those that
+        // know loops do not. Where completions are told one by one, it only tells what was unread
+        // before the watch.
+        let unasked = self.completions_are_exact() && !host.follows_loops;
         let looks = by(By::Iterator).skip(unasked.into());
         match hooks {
             Hooks::Auto if !preemption::may_be() => {

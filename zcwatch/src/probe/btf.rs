@@ -79,6 +79,13 @@ impl KernelTypes {
         })
     }
 
+    /// Does the kernel itself have this function?
+    #[must_use]
+    pub fn has_function(&self, name: &str) -> bool {
+        let all = self.base.resolve_types_by_name(name).unwrap_or_default();
+        all.iter().any(|t| matches!(t, Type::Func(_)))
+    }
+
     fn structs<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a Btf, Type)> {
         std::iter::once(&self.base).chain(&self.modules).flat_map(move |btf| {
             let types = btf.resolve_types_by_name(name).unwrap_or_default();

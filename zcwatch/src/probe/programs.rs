@@ -273,7 +273,7 @@ pub const EXACT_SENDS: &[&str] = &[
 
 /// Completions and what is read of them.
 pub const EXACT_COMPLETIONS: &[&str] =
-    &["completed", "completed_2", "dequeued", "dequeued_2", "dequeued_3"];
+    &["completed", "completed_2", "completed_3", "dequeued", "dequeued_2", "dequeued_3"];
 
 /// Reads, which come with either set of completions.
 pub const READS: &[&str] = &["dequeued", "dequeued_2", "dequeued_3"];
@@ -379,6 +379,7 @@ pub const PROGRAMS: &[Program] = &[
     entry("id_put_back_2", "msg_zerocopy_put_abort", &[]),
     entry("id_put_back_3", "msg_zerocopy_put_abort", &[]),
     entry("completed_2", "__msg_zerocopy_callback", &[UARG]),
+    entry("completed_3", "__msg_zerocopy_callback", &[UARG]),
     exit(
         "dequeued_2",
         "sock_dequeue_err_skb",
