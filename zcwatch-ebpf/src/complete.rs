@@ -172,7 +172,7 @@ pub fn consumed(ctx: BtfTracePointContext) -> i32 {
         }
         if !way.is_null() {
             // It will not be asked for again.
-            (*way).key = 0;
+            Trail::free(way);
         }
     }
     0

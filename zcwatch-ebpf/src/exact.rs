@@ -234,7 +234,7 @@ pub unsafe fn completed_ids(entry: *mut Socket, cookie: u64, lo: u32, len: u32, 
             write(kind::PIECE, cookie, &seen, copied, 0, way);
         }
         if !way.is_null() {
-            (*way).key = 0;
+            Trail::free(way);
         }
     }
 }

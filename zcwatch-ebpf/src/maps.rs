@@ -211,7 +211,30 @@ impl Slot for Trail {
     #[inline(always)]
     fn needed(this: *mut Self) -> u64 {
         // SAFETY: a live map value.
-        unsafe { if (*this).key == 0 { 0 } else { (*this).path.first_ns } }
+        unsafe {
+            match (*this).path.first_ns {
+                _ if (*this).key == 0 => 0,
+                // Claimed this moment, on another CPU.
+                0 => u64::MAX,
+                since => since,
+            }
+        }
+    }
+}
+
+impl Trail {
+    /// Gives the slot back. Whoever claims it next has it before it is filled: by then it must not
+    /// look like one that can be spared.
+    ///
+    /// # Safety
+    /// `this` is a live map value.
+    #[inline(always)]
+    pub unsafe fn free(this: *mut Self) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            core::ptr::write_volatile(&raw mut (*this).path.first_ns, 0);
+            core::ptr::write_volatile(&raw mut (*this).key, 0);
+        }
     }
 }
 
