@@ -44,39 +44,6 @@ pub const CAUSES: &[Cause] = &[
         seen: |c| c.places_and_listeners(),
     },
     Cause {
-        key: "local_rx",
-        calls: &[&["skb_copy_ubufs", "__netif_receive_skb_core"]],
-        title: "received on this host, and forwarded",
-        explanation: "The packet came in on a device of this host (a veth's other end, a bridge \
-                      port) and was sent on from there. Up to 6.12 __netif_receive_skb_core copies \
-                      the pages of each packet that it hands to a protocol \
-                      (skb_orphan_frags_rx), before it is known whether a socket of this host gets \
-                      it; later kernels copy what is delivered here, and leave what is forwarded.",
-        advice: "Let the sender's namespace reach the device itself (the host's network, ipvlan or \
-                 macvlan, SR-IOV), or run a kernel later than 6.12, which forwards without a copy.",
-        matches: |c| (c.received() && c.forwarded() == Some(true)).then_some(Certainty::Measured),
-        remedies: |_, _| {
-            vec![
-                "Give the sender the device itself (the host's network, ipvlan or macvlan, SR-IOV) \
-                 instead of a veth that is routed or bridged."
-                    .into(),
-                "Or run a kernel later than 6.12: it forwards such packets without a copy.".into(),
-            ]
-        },
-        whom: nobody,
-        seen: |c| {
-            let n = c.socket.counters.as_ref().map_or(0, |c| c.forwarded);
-            let then = match n {
-                0 => String::new(),
-                n => format!(
-                    "; {} of this socket were forwarded then",
-                    super::words::count(n, "packet")
-                ),
-            };
-            format!("still the sender's pages when {} received them{then}", c.device_name())
-        },
-    },
-    Cause {
         key: "tap_rx",
         calls: &[&["skb_copy_ubufs", "deliver_skb"]],
         title: "received, and handed to a packet socket",
@@ -119,6 +86,39 @@ pub const CAUSES: &[Cause] = &[
             };
             let before = "; packet sockets get a packet before its receiver does";
             format!("{first}{}", if c.evidence.heard.is_some() { before } else { "" })
+        },
+    },
+    Cause {
+        key: "local_rx",
+        calls: &[&["skb_copy_ubufs", "__netif_receive_skb_core"]],
+        title: "received on this host, and forwarded",
+        explanation: "The packet came in on a device of this host (a veth's other end, a bridge \
+                      port) and was sent on from there. Up to 6.12 __netif_receive_skb_core copies \
+                      the pages of each packet that it hands to a protocol \
+                      (skb_orphan_frags_rx), before it is known whether a socket of this host gets \
+                      it; later kernels copy what is delivered here, and leave what is forwarded.",
+        advice: "Let the sender's namespace reach the device itself (the host's network, ipvlan or \
+                 macvlan, SR-IOV), or run a kernel later than 6.12, which forwards without a copy.",
+        matches: |c| (c.received() && c.forwarded() == Some(true)).then_some(Certainty::Measured),
+        remedies: |_, _| {
+            vec![
+                "Give the sender the device itself (the host's network, ipvlan or macvlan, SR-IOV) \
+                 instead of a veth that is routed or bridged."
+                    .into(),
+                "Or run a kernel later than 6.12: it forwards such packets without a copy.".into(),
+            ]
+        },
+        whom: nobody,
+        seen: |c| {
+            let n = c.socket.counters.as_ref().map_or(0, |c| c.forwarded);
+            let then = match n {
+                0 => String::new(),
+                n => format!(
+                    "; {} of this socket were forwarded then",
+                    super::words::count(n, "packet")
+                ),
+            };
+            format!("still the sender's pages when {} received them{then}", c.device_name())
         },
     },
     Cause {
