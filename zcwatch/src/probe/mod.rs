@@ -7,6 +7,7 @@ pub mod btf;
 pub mod error;
 pub mod hooks;
 pub mod layout;
+pub mod maps;
 #[cfg(test)]
 mod object_test;
 pub mod programs;

@@ -92,35 +92,6 @@ const CALL: &[&str] = &[
 /// What a look at an error queue reads.
 const NOTIFICATION: &[&str] =
     &["SERR_CODE", "SERR_DATA", "SERR_INFO", "SERR_ORIGIN", "SK_COOKIE", "SK_ERROR_QUEUE"];
-/// What following a packet reads.
-const LOOK: &[&str] = &[
-    "DEV_FEATURES",
-    "DEV_FLAGS",
-    "DEV_IFINDEX",
-    "DEV_LINK_OPS",
-    "DEV_MTU",
-    "DEV_NAME",
-    "DEV_NET",
-    "DEV_PRIV",
-    "DEV_PTYPE_ALL",
-    "LINK_OPS_KIND",
-    "NET_INUM",
-    "NET_PTYPE_ALL",
-    "SHINFO_DESTRUCTOR_ARG",
-    "SHINFO_FLAGS",
-    "SKB_CB",
-    "SKB_DATA_LEN",
-    "SKB_DEV",
-    "SKB_END",
-    "SKB_HEAD",
-    "SKB_SK",
-    "SK_COOKIE",
-    "UARG_BITS",
-    "UARG_ID",
-    "UARG_ZEROCOPY_MASK",
-    "VETH_PEER",
-    "VETH_XDP_PROG",
-];
 /// What a first look reads besides.
 const BEGIN: &[&str] = &[
     "FDT_FD",
@@ -153,8 +124,8 @@ const REFERENCES: &[&str] = &["UARG_OPS", "UARG_REFS"];
 const AFTERWARDS: &[&str] =
     &["SKB_CB", "SKB_SK", "UARG_BITS", "UARG_ID", "UARG_LEN", "UARG_ZEROCOPY_MASK"];
 
-/// What is read where a copy is made.
-const COPIED: &[&str] = &[
+/// What describing a device reads.
+const DESCRIBED: &[&str] = &[
     "DEV_FEATURES",
     "DEV_FLAGS",
     "DEV_IFINDEX",
@@ -173,9 +144,11 @@ const COPIED: &[&str] = &[
 /// What entering a socket reads that is first seen by a packet.
 const ADOPT: &[&str] =
     &["FDT_FD", "FDT_MAX_FDS", "FILES_FDT", "FILE_PRIVATE", "SK_SOCKET", "SOCKET_SK", "TASK_FILES"];
-const MADE: &[&[&str]] = &[PACKET_UARG, COPIED, REGISTER, WATCHED, CALL, ADOPT];
+const MADE: &[&[&str]] = &[PACKET_UARG, OURS, DESCRIBED, REGISTER, WATCHED, CALL, ADOPT];
 const PULLED: &[&[&str]] =
-    &[PACKET_UARG, COPIED, REGISTER, WATCHED, CALL, ADOPT, &["SKB_DATA_LEN"]];
+    &[PACKET_UARG, OURS, DESCRIBED, REGISTER, WATCHED, CALL, ADOPT, &["SKB_DATA_LEN"]];
+/// What tells a uarg of MSG_ZEROCOPY from others.
+const OURS: &[&str] = &["UARG_OPS"];
 /// What is read of the uarg that a packet's pages belong to.
 const PACKET_UARG: &[&str] = &[
     "NET_PTYPE_ALL",
@@ -188,7 +161,6 @@ const PACKET_UARG: &[&str] = &[
     "SK_COOKIE",
     "UARG_BITS",
     "UARG_ID",
-    "UARG_OPS",
     "UARG_ZEROCOPY_MASK",
 ];
 
@@ -394,10 +366,10 @@ pub const PROGRAMS: &[Program] = &[
     entry("pages_copied_2", "skb_copy_ubufs", MADE),
     entry("tail_pulled", "__pskb_pull_tail", PULLED),
     entry("tail_pulled_2", "__pskb_pull_tail", PULLED),
-    entry("segmented", "skb_segment", &[PACKET_UARG, COPIED]),
-    entry("segmented_2", "skb_segment", &[PACKET_UARG, COPIED]),
-    entry("copied_for_xdp", "skb_pp_cow_data", &[PACKET_UARG]),
-    entry("copied_for_xdp_2", "skb_pp_cow_data", &[PACKET_UARG]),
+    entry("segmented", "skb_segment", &[PACKET_UARG, OURS, DESCRIBED]),
+    entry("segmented_2", "skb_segment", &[PACKET_UARG, OURS, DESCRIBED]),
+    entry("copied_for_xdp", "skb_pp_cow_data", &[PACKET_UARG, OURS]),
+    entry("copied_for_xdp_2", "skb_pp_cow_data", &[PACKET_UARG, OURS]),
     exit("optmem_asked", "sock_omalloc", &[]),
     exit("optmem_asked_2", "sock_omalloc", &[]),
     exit("memlock_asked", "mm_account_pinned_pages", &[]),
@@ -451,18 +423,20 @@ pub const PROGRAMS: &[Program] = &[
     Program {
         name: "path_receive",
         attach: Attach::Tracepoint("netif_receive_skb"),
-        reads: &[LOOK, &["DEV_TCX_INGRESS"]],
+        reads: &[DESCRIBED, PACKET_UARG, &["DEV_TCX_INGRESS", "SKB_DATA_LEN"]],
     },
     Program {
         name: "path_xmit",
         attach: Attach::Tracepoint("net_dev_start_xmit"),
-        reads: &[LOOK, &["SHINFO_NR_FRAGS", "SKB_SK", "SK_COOKIE", "SK_FLAGS"]],
+        reads: &[DESCRIBED, PACKET_UARG, &["SHINFO_NR_FRAGS", "SKB_DATA_LEN", "SK_FLAGS"]],
     },
     Program {
         name: "path_queue",
         attach: Attach::Tracepoint("net_dev_queue"),
         reads: &[
-            LOOK,
+            DESCRIBED,
+            PACKET_UARG,
+            &["SKB_DATA_LEN"],
             BEGIN,
             REGISTER,
             WATCHED,

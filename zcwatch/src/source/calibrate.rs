@@ -22,7 +22,7 @@ use nix::{
 use zcwatch_common::{Completed, Socket, kind, state};
 
 use super::record;
-use crate::probe::{ProbeError, attach::blank};
+use crate::probe::{ProbeError, maps::blank};
 
 sockopt_impl!(
     /// SO_ZEROCOPY.
