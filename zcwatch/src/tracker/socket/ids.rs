@@ -36,6 +36,13 @@ pub(super) struct Head {
     pub concluded: bool,
 }
 
+/// The beginning of a notification, as concluded from its read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Past {
+    pub hi: u64,
+    pub copied: bool,
+}
+
 /// What is known of an id until both its send and its completion are.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Half {

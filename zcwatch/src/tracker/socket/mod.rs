@@ -25,7 +25,7 @@ use crate::{
     event::{CallSite, Counters, FailedSend, IgnoredSend, Sent, SocketFacts},
     sums::add,
 };
-use ids::{Half, Head, Ids, Piece};
+use ids::{Half, Head, Ids, Past, Piece};
 pub use waits::Waits;
 
 /// How long after a notification its pieces may still be seen, ns. They follow within
@@ -45,6 +45,7 @@ pub struct SocketTracker {
     groups: BTreeMap<Evidence, Group>,
     pieces: BTreeMap<u64, Piece>,
     heads: BTreeMap<u64, Head>,
+    past_heads: BTreeMap<u64, Past>,
     /// Heads in the order of time, still to be concluded.
     fresh_heads: VecDeque<(u64, u64)>,
     reads: VecDeque<(u64, Ids)>,

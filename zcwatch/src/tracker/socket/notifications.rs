@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 
 use super::{
     LATE, SocketTracker,
-    ids::{Head, Ids, Piece},
+    ids::{Head, Ids, Past, Piece},
 };
 use crate::{
     event::Range,
+    sums::add,
     tracker::{Devices, evidence::Sight},
 };
 
 /// Pieces kept apart for the latency of their reading. Beyond, neighbours are joined, and the
 /// ids in them have no reap latency.
 const PIECES_APART: usize = 4096;
+
+/// Beginnings of notifications that nobody told of, kept in case a piece was only late. Where all
+/// is told in time there are none.
+const PAST_HEADS: usize = 4096;
 
 impl SocketTracker {
     /// A notification was queued.
@@ -39,11 +44,60 @@ impl SocketTracker {
         let Some(ids) = self.window(range, devices) else { return };
         self.completed_at(ts);
         self.seen.pieces[usize::from(ids.copied)] += ids.len();
-        self.done(&ids, Some(ts));
         if self.pieces.len() >= PIECES_APART {
             self.join_pieces();
         }
-        self.pieces.insert(ids.lo, Piece { hi: ids.hi, copied: ids.copied, ts: Some(ts) });
+        for part in self.not_concluded(&ids) {
+            self.done(&part, Some(ts));
+            let piece = Piece { hi: part.hi, copied: part.copied, ts: Some(ts) };
+            self.pieces.insert(part.lo, piece);
+        }
+    }
+
+    /// The parts of a piece that were not taken for the beginning of a notification, which was read
+    /// long before the piece is told. The others count already; by the wrong bit, perhaps.
+    fn not_concluded(&mut self, ids: &Ids) -> Vec<Ids> {
+        let mut known = Vec::new();
+        loop {
+            let last = self.past_heads.range(..=ids.hi).next_back().map(|(lo, past)| (*lo, *past));
+            let Some((lo, past)) = last.filter(|(_, past)| past.hi >= ids.lo) else { break };
+            let (from, to) = (lo.max(ids.lo), past.hi.min(ids.hi));
+            self.past_heads.remove(&lo);
+            if lo < from {
+                self.past_heads.insert(lo, Past { hi: from - 1, ..past });
+            }
+            if to < past.hi {
+                self.past_heads.insert(to + 1, past);
+            }
+            if past.copied != ids.copied {
+                self.correct(to - from + 1, ids.copied);
+            }
+            known.push((from, to));
+        }
+        let mut fresh = Vec::new();
+        let mut at = ids.lo;
+        for (from, to) in known.into_iter().rev() {
+            if at < from {
+                fresh.push(Ids { lo: at, hi: from - 1, ..*ids });
+            }
+            at = to + 1;
+        }
+        if at <= ids.hi {
+            fresh.push(Ids { lo: at, ..*ids });
+        }
+        fresh
+    }
+
+    /// So many ids count by the wrong bit: the application was told it.
+    fn correct(&mut self, n: u64, copied: bool) {
+        let c = &mut self.counts;
+        let (right, wrong) = match copied {
+            true => (&mut c.copied, &mut c.reported),
+            false => (&mut c.reported, &mut c.copied),
+        };
+        add(right, n);
+        *wrong = wrong.saturating_sub(n);
+        c.misled += n;
     }
 
     fn completed_at(&mut self, ts: u64) {
@@ -115,6 +169,14 @@ impl SocketTracker {
         let gaps = self.outside_pieces(ids);
         let head = self.heads.remove(&ids.lo);
         let own: u64 = gaps.iter().map(Ids::len).sum();
+        if head.is_none() {
+            for gap in &gaps {
+                self.past_heads.insert(gap.lo, Past { hi: gap.hi, copied: gap.copied });
+            }
+            while self.past_heads.len() > PAST_HEADS {
+                self.past_heads.pop_first();
+            }
+        }
         if !head.as_ref().is_some_and(|h| h.concluded) {
             for gap in &gaps {
                 let Ids { way, sight, .. } = head.as_ref().map_or(*ids, |h| h.ids);

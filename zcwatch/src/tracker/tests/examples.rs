@@ -100,6 +100,23 @@ fn one_flag_for_many_misleads_about_those_merged_into_it() {
 }
 
 #[test]
+fn pieces_seen_long_after_their_read_count_once_and_by_their_own_bit() {
+    let mut t = tracker(0);
+    tell(
+        &mut t,
+        [
+            (100, What::Read(range(0, 9, false))),
+            (200 + LATE, What::Merged(range(3, 4, true))),
+            (300 + LATE, What::Merged(range(0, 2, false))),
+            (400 + LATE, What::Merged(range(5, 9, false))),
+            (500 + LATE, What::Merged(range(10, 11, false))),
+        ],
+    );
+    let c = counts(&mut t);
+    assert_eq!((c.copied, c.reported, c.misled, c.read, c.unread), (2, 10, 2, 10, 2));
+}
+
+#[test]
 fn a_piece_seen_after_its_read_counts_once_and_has_no_reap_latency() {
     let mut t = tracker(0);
     tell(
