@@ -12,7 +12,8 @@ const TRACEPOINTS: On = On::From((6, 12), "it lacks io_uring's tracepoint of tod
 const TRACEPOINTS_OF_SENDS: On = On::From((6, 12), "it lacks the tracepoint of sends");
 const OPTMEM: On =
     On::From((6, 12), "optmem_max is not of a namespace there, and the host's is left alone");
-const CHOSEN: On = On::From((6, 12), "they are the default there");
+const CHOSEN: On =
+    On::Between((6, 12), "they are the default there", (7, 0), "they are the default there");
 
 /// Such a kernel is refused by a sentence.
 const REFUSED: Run = Run::Command {
