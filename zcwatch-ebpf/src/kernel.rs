@@ -33,6 +33,16 @@ pub unsafe fn field<T>(base: Ptr, off: &Global<u32>) -> T {
     unsafe { core::ptr::read_volatile(base.add(off.load() as usize).cast::<T>()) }
 }
 
+/// The word `n` of an array in a typed struct.
+///
+/// # Safety
+/// As [`field`], of an array with more than `n` words.
+#[inline(always)]
+pub unsafe fn nth(base: Ptr, off: &Global<u32>, n: usize) -> u32 {
+    // SAFETY: as promised by the caller.
+    unsafe { core::ptr::read_volatile(base.add(off.load() as usize + 4 * n).cast()) }
+}
+
 /// A load from memory that the verifier cannot type.
 #[inline(always)]
 pub fn peek<T>(addr: u64) -> Option<T> {

@@ -5,7 +5,10 @@ use aya_ebpf::{
     bindings::BPF_NOEXIST,
     helpers::{
         bpf_ktime_get_ns,
-        generated::{bpf_get_socket_cookie, bpf_jiffies64, bpf_seq_write, bpf_sock_from_file},
+        generated::{
+            bpf_get_socket_cookie, bpf_jiffies64, bpf_seq_write, bpf_skc_to_tcp_sock,
+            bpf_sock_from_file,
+        },
     },
 };
 use zcwatch_common::{ABSENT, Connection, Held, Socket, kind, stat, state};
@@ -188,43 +191,49 @@ pub unsafe fn refresh(entry: *mut Socket, sk: Ptr, task: Ptr) {
     }
 }
 
-/// What TCP knows of a connection.
+/// What TCP knows of a connection: by direct loads, so that a locked-down kernel tells it too.
+///
+/// # Safety
+/// `sk` is a struct sock that the verifier knows as one.
 #[inline(always)]
-pub fn connection(sk: Ptr) -> Connection {
+pub unsafe fn connection(sk: Ptr) -> Connection {
     let mut all = Connection { srtt_us: 0, min_rtt_us: 0, retransmits: 0, pad: 0, ticks: [0; 4] };
-    // SAFETY: sk is a struct sock.
-    if unsafe { field::<u16>(sk, &SK_PROTOCOL) } != IPPROTO_TCP {
-        return all;
-    }
-    // tcp_sock begins with its sock.
-    let tcp = sk as u64;
-    let number = |off: &Global<u32>| match known(off) {
-        true => peek::<u32>(tcp + off.load() as u64).unwrap_or(0),
-        false => 0,
-    };
-    // The kernel keeps eight times the time.
-    all.srtt_us = number(&TCP_SRTT) >> 3;
-    // As long as there is none, all bits are set.
-    let least = number(&TCP_MIN_RTT);
-    all.min_rtt_us = if least == u32::MAX { 0 } else { least };
-    all.retransmits = number(&TCP_RETRANSMITS);
-    if !known(&TCP_TICKS) || !known(&TCP_TICKS_OF) || !known(&TCP_TICKS_SINCE) {
-        return all;
-    }
-    let Some(ticks) = peek::<[u32; 3]>(tcp + TCP_TICKS.load() as u64) else { return all };
-    (all.ticks[0], all.ticks[1], all.ticks[2]) = (ticks[0], ticks[1], ticks[2]);
-    // What it does now is not in the sums yet (`tcp_get_info_chrono_stats`).
-    let Some(bits) = peek::<u8>(tcp + TCP_TICKS_OF.load() as u64) else { return all };
-    // SAFETY: a helper without arguments.
-    let now = unsafe { bpf_jiffies64() } as u32;
-    let since = now.wrapping_sub(number(&TCP_TICKS_SINCE));
-    let lowest = TCP_TICKS_MASK.load() as u8;
-    if bits & lowest != 0 && bits & (lowest << 1) == 0 {
-        all.ticks[0] = all.ticks[0].wrapping_add(since);
-    } else if bits & lowest == 0 && bits & (lowest << 1) != 0 {
-        all.ticks[1] = all.ticks[1].wrapping_add(since);
-    } else if bits & lowest != 0 {
-        all.ticks[2] = all.ticks[2].wrapping_add(since);
+    // SAFETY: as promised by the caller; the helper checks the socket's protocol, and that it is
+    // a whole one. The offsets are those of a struct tcp_sock.
+    unsafe {
+        let tcp = bpf_skc_to_tcp_sock(sk as *mut _) as Ptr;
+        if tcp.is_null() {
+            return all;
+        }
+        // The kernel keeps eight times the time.
+        if known(&TCP_SRTT) {
+            all.srtt_us = field::<u32>(tcp, &TCP_SRTT) >> 3;
+        }
+        if known(&TCP_MIN_RTT) {
+            // As long as there is none, all bits are set.
+            let least = field::<u32>(tcp, &TCP_MIN_RTT);
+            all.min_rtt_us = if least == u32::MAX { 0 } else { least };
+        }
+        if known(&TCP_RETRANSMITS) {
+            all.retransmits = field(tcp, &TCP_RETRANSMITS);
+        }
+        if !known(&TCP_TICKS) || !known(&TCP_TICKS_OF) || !known(&TCP_TICKS_SINCE) {
+            return all;
+        }
+        all.ticks[0] = nth(tcp, &TCP_TICKS, 0);
+        all.ticks[1] = nth(tcp, &TCP_TICKS, 1);
+        all.ticks[2] = nth(tcp, &TCP_TICKS, 2);
+        // What it does now is not in the sums yet (`tcp_get_info_chrono_stats`).
+        let bits = field::<u8>(tcp, &TCP_TICKS_OF);
+        let since = (bpf_jiffies64() as u32).wrapping_sub(field(tcp, &TCP_TICKS_SINCE));
+        let lowest = TCP_TICKS_MASK.load() as u8;
+        if bits & lowest != 0 && bits & (lowest << 1) == 0 {
+            all.ticks[0] = all.ticks[0].wrapping_add(since);
+        } else if bits & lowest == 0 && bits & (lowest << 1) != 0 {
+            all.ticks[1] = all.ticks[1].wrapping_add(since);
+        } else if bits & lowest != 0 {
+            all.ticks[2] = all.ticks[2].wrapping_add(since);
+        }
     }
     all
 }
@@ -241,12 +250,11 @@ fn put4(to: &mut [u8; 16], addr: u32) {
 /// # Safety
 /// `sk` is a struct sock and `off` the offset of an in6_addr in it.
 #[inline(always)]
-unsafe fn put16(to: &mut [u8; 16], sk: Ptr, off: &aya_ebpf::Global<u32>) {
+unsafe fn put16(to: &mut [u8; 16], sk: Ptr, off: &Global<u32>) {
     let mut i = 0;
     while i < 4 {
         // SAFETY: as promised by the caller; an in6_addr has four words.
-        let word =
-            unsafe { core::ptr::read_volatile(sk.add(off.load() as usize + 4 * i).cast::<u32>()) };
+        let word = unsafe { nth(sk, off, i) };
         let b = word.to_ne_bytes();
         to[4 * i] = b[0];
         to[4 * i + 1] = b[1];

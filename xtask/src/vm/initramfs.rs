@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use super::{
     cpio::Cpio,
+    kernel::Kernel,
     module::Carried,
     programs::Built,
     protocol::{MODULE_FOLDER, MODULES, PLAN, Plan},
@@ -13,14 +14,15 @@ use super::{
 };
 
 /// The folders to mount on, and those of the programs.
-const FOLDERS: [&str; 8] =
-    ["/dev", "/proc", "/sys", "/tmp", "/run", PROGRAMS, TESTS, MODULE_FOLDER];
+const FOLDERS: [&str; 9] =
+    ["/boot", "/dev", "/proc", "/sys", "/tmp", "/run", PROGRAMS, TESTS, MODULE_FOLDER];
 
 /// Puts an initramfs together, with the test programs that these scenarios need.
 ///
 /// # Errors
 /// When a program is gone.
 pub fn pack(
+    kernel: &Kernel,
     built: &Built,
     carried: &Carried,
     plan: &Plan,
@@ -32,6 +34,7 @@ pub fn pack(
     }
     // The kernel opens it for init.
     cpio.device("dev/console", 5, 1);
+    cpio.file(&format!("boot/config-{}", kernel.release), &read(&kernel.config())?);
     for (name, file) in &built.programs {
         let path = if name == "guest" { "init".into() } else { format!("{PROGRAMS}/{name}") };
         cpio.file(relative(&path), &read(file)?);

@@ -70,6 +70,11 @@ impl Kernel {
         self.folder.join(IMAGE)
     }
 
+    /// What it was built with.
+    pub fn config(&self) -> PathBuf {
+        self.folder.join(CONFIG)
+    }
+
     /// The folder of its modules.
     pub fn modules(&self) -> PathBuf {
         self.folder.join(MODULES)
@@ -89,6 +94,7 @@ impl Kernel {
 }
 
 const IMAGE: &str = "vmlinuz";
+const CONFIG: &str = "config";
 const MODULES: &str = "modules";
 
 /// Finds these kernels in the cache, and fetches those that are not there; all anew, to `update`.
@@ -129,7 +135,12 @@ fn note(cache: &Path, series: Series) -> PathBuf {
 fn cached(cache: &Path, series: Series) -> Option<Kernel> {
     let release = fs::read_to_string(note(cache, series)).ok()?.trim().to_owned();
     let folder = cache.join(&release);
-    folder.join(IMAGE).is_file().then_some(Kernel { series, release, folder })
+    is_whole(&folder).then_some(Kernel { series, release, folder })
+}
+
+/// The modules are unpacked before these, or with them.
+fn is_whole(folder: &Path) -> bool {
+    [IMAGE, CONFIG].iter().all(|file| folder.join(file).is_file())
 }
 
 fn fetch(
@@ -155,8 +166,10 @@ fn fetch(
     let (kernel, suite) = best.with_context(|| format!("{} offer no such kernel", suites()))?;
 
     let folder = cache.join(&kernel.release);
-    if !folder.join(IMAGE).is_file() {
+    if !is_whole(&folder) {
         let unpacked = unpack(&kernel, suite, &work.0)?;
+        // Of a version that kept less; where it cannot be removed, the next step says so.
+        let _ = fs::rename(&folder, work.0.join("old"));
         // Another run may have been quicker.
         fs::rename(&unpacked, &folder)
             .or_else(|error| if folder.is_dir() { Ok(()) } else { Err(error) })
@@ -190,8 +203,8 @@ fn unpack(kernel: &debian::Kernel, suite: Suite, work: &Path) -> Result<PathBuf>
         .with_context(|| package.file.clone())?;
     }
     ensure!(
-        folder.join(IMAGE).is_file() && modules.join(BUILT_IN).is_file(),
-        "the packages of {} hold no kernel, or no list of its modules",
+        is_whole(&folder) && modules.join(BUILT_IN).is_file(),
+        "the packages of {} hold no kernel, or not its configuration, or no list of its modules",
         kernel.release
     );
     Ok(folder)
@@ -203,8 +216,11 @@ const BUILT_IN: &str = "modules.builtin";
 /// Where a file of a package goes; all modules into one folder.
 fn place(path: &Path, folder: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
-    if name == IMAGE || name.strip_prefix(IMAGE).is_some_and(|rest| rest.starts_with('-')) {
-        return Some(folder.join(IMAGE));
+    let is = |file: &&str| {
+        name.strip_prefix(*file).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    if let Some(file) = [IMAGE, CONFIG].into_iter().find(is) {
+        return Some(folder.join(file));
     }
     let module = name.ends_with(".ko") || name.ends_with(".ko.xz");
     (module || name == BUILT_IN).then(|| folder.join(MODULES).join(name))
@@ -265,6 +281,9 @@ mod tests {
         for path in ["boot/vmlinuz-6.1.0-50-cloud-amd64", "usr/lib/modules/7.2.13/vmlinuz"] {
             assert_eq!(place(path), Some("/k/vmlinuz".into()), "{path}");
         }
+        for path in ["boot/config-6.1.0-50-cloud-amd64", "usr/lib/modules/7.2.13/config"] {
+            assert_eq!(place(path), Some("/k/config".into()), "{path}");
+        }
         for file in ["veth.ko", "veth.ko.xz", "modules.builtin"] {
             let path = format!("lib/modules/6.1.0/kernel/drivers/{file}");
             assert_eq!(place(&path), Some(format!("/k/modules/{file}").into()), "{path}");
@@ -304,11 +323,15 @@ mod tests {
         let folder = cache.join("6.1.0-50-cloud-amd64");
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join(IMAGE), "").unwrap();
+        fs::write(folder.join(CONFIG), "").unwrap();
         assert!(cached(&cache, series).is_none());
         fs::write(note(&cache, series), "6.1.0-50-cloud-amd64\n").unwrap();
         assert_eq!(cached(&cache, series).unwrap().release, "6.1.0-50-cloud-amd64");
-        fs::remove_file(folder.join(IMAGE)).unwrap();
-        assert!(cached(&cache, series).is_none());
+        for file in [IMAGE, CONFIG] {
+            fs::rename(folder.join(file), folder.join("gone")).unwrap();
+            assert!(cached(&cache, series).is_none());
+            fs::rename(folder.join("gone"), folder.join(file)).unwrap();
+        }
         fs::remove_dir_all(cache).unwrap();
     }
 }

@@ -8,7 +8,10 @@ use super::{Exit, print, session::kernel_release};
 use crate::{
     cli::{self, Format},
     diagnosis::Severity,
-    host::caps::{Capabilities, Capability},
+    host::{
+        caps::{Capabilities, Capability},
+        lockdown,
+    },
     output::style::Style,
     probe::{
         Probe, ProbeError, Settings,
@@ -126,7 +129,7 @@ fn refused(hook: &'static str, why: &Refusal) -> Refused {
         (Refusal::Host(_), _) => {
             Some("mount a cgroup v2 hierarchy: mount -t cgroup2 none DIR".into())
         }
-        (Refusal::Refused(why), _) if why.contains("cannot use helper") && locked_down() => {
+        (Refusal::Refused(why), _) if lockdown::explains(why) => {
             Some("kernel lockdown is set to confidentiality, which forbids it".into())
         }
         _ => None,
@@ -136,11 +139,6 @@ fn refused(hook: &'static str, why: &Refusal) -> Refused {
 
 fn tracing_allowed() -> bool {
     Capabilities::current().missing(&[Capability::Bpf, Capability::Perfmon]).is_empty()
-}
-
-fn locked_down() -> bool {
-    std::fs::read_to_string("/sys/kernel/security/lockdown")
-        .is_ok_and(|modes| modes.contains("[confidentiality]"))
 }
 
 fn text(d: &Diagnosis, style: Style) -> String {

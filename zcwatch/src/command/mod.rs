@@ -77,6 +77,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
                 | ProbeError::Loopback(_)
                 | ProbeError::Load(_)
                 | ProbeError::Nothing(_)
+                | ProbeError::LockedDown
         )
     );
     let usage = matches!(error.downcast_ref::<ProbeError>(), Some(ProbeError::RingSize(_)));

@@ -4,6 +4,7 @@ pub mod caps;
 pub mod cgroup;
 pub mod limits;
 pub mod links;
+pub mod lockdown;
 pub mod netns;
 pub mod packet;
 pub mod preemption;

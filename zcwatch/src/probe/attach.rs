@@ -21,7 +21,7 @@ use super::{
 use crate::host::{
     caps::{Capabilities, Capability},
     cgroup::{self, Cgroup},
-    preemption,
+    lockdown, preemption,
 };
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(
@@ -340,8 +340,26 @@ impl Probe {
             let caps = Capabilities::current().missing(&[Capability::Bpf, Capability::Perfmon]);
             return Err(ProbeError::Capabilities { caps, what: "to load a tracing program" });
         }
-        let reasons: Vec<_> = reasons.iter().map(|(hook, why)| format!("{hook}: {why}")).collect();
-        Err(ProbeError::Nothing(reasons.join("; ")))
+        if self.is_locked_down() {
+            return Err(ProbeError::LockedDown);
+        }
+        let mut sentences: Vec<(String, Vec<&str>)> = Vec::new();
+        for (hook, why) in reasons {
+            match sentences.iter_mut().find(|(said, _)| *said == why.to_string()) {
+                Some((_, hooks)) => hooks.push(hook),
+                None => sentences.push((why.to_string(), vec![hook])),
+            }
+        }
+        let sentences = sentences.iter().map(|(why, hooks)| format!("{}: {why}", hooks.join(", ")));
+        Err(ProbeError::Nothing(sentences.collect::<Vec<_>>().join("; ")))
+    }
+
+    /// Was a program refused because the kernel is locked down?
+    #[must_use]
+    pub fn is_locked_down(&self) -> bool {
+        self.refused
+            .values()
+            .any(|why| matches!(why, Refusal::Refused(why) if lockdown::explains(why)))
     }
 
     /// The row that answers a question here.

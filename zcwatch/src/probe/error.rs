@@ -34,6 +34,13 @@ pub enum ProbeError {
     /// No hook that sees sends and completions attached.
     #[error("nothing can be watched on this kernel: {0}")]
     Nothing(String),
+    /// The same, because the kernel is locked down.
+    #[error(
+        "this kernel is locked down: with lockdown=confidentiality it forbids the reads that zcwatch's \
+         programs need here. Boot it with lockdown=integrity, or a kernel from 6.12 on, where sends \
+         and completions are seen without them"
+    )]
+    LockedDown,
     /// Reads cannot be told from merged completions.
     #[error(
         "a zerocopy datagram to ourselves over loopback did not come through ({0}), so what was \

@@ -64,7 +64,6 @@ const REGISTER: &[&str] = &[
 ];
 /// What is read of a TCP connection.
 const CONNECTION: &[&str] = &[
-    "SK_PROTOCOL",
     "TCP_MIN_RTT",
     "TCP_RETRANSMITS",
     "TCP_SRTT",

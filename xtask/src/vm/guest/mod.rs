@@ -71,7 +71,7 @@ pub fn run(
             tasks: pending.iter().map(Scenario::task).collect(),
         };
         let files = Files::of(&folder, number);
-        fs::write(&files.initramfs, initramfs::pack(built, &carried, &plan, &pending)?)
+        fs::write(&files.initramfs, initramfs::pack(kernel, built, &carried, &plan, &pending)?)
             .with_context(|| format!("{} cannot be written", files.initramfs.display()))?;
         let how = Boot {
             image: kernel.image(),

@@ -71,6 +71,13 @@ pub fn unseen(probe: &Probe, caps: Capabilities) -> Vec<String> {
     if probe.answer(Question::Closed).is_some_and(|h| h.kind != Kind::Cgroup) {
         all.push(format!("{} (needs CAP_NET_ADMIN)", Question::Closed.without()));
     }
+    if probe.is_locked_down() {
+        all.push(
+            "some of this only because the kernel is locked down (lockdown=confidentiality; \
+             integrity would not forbid it)"
+                .into(),
+        );
+    }
     if !caps.missing(&[Capability::SysPtrace]).is_empty() {
         all.push(
             "the holders of packet sockets of other users are not named (needs CAP_SYS_PTRACE)"
