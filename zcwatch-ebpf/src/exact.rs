@@ -12,7 +12,7 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-use zcwatch_common::{MSG_ZEROCOPY, Socket, kind};
+use zcwatch_common::{MSG_ZEROCOPY, Socket, kind, state};
 
 use crate::{
     atomic::{add, word},
@@ -108,10 +108,21 @@ fn taken_id(ctx: &FExitContext) {
     let first = uarg.get::<u32>(&UARG_ID, UARG_ID.load());
     let len = uarg.get::<u16>(&UARG_LEN, UARG_ID.load());
     let id = first.wrapping_add(len as u32).wrapping_sub(1);
-    if socket::lookup(cookie_of(sk)).is_none()
-        && socket::register(sk, current(), Some(id)).is_none()
-    {
-        return;
+    match socket::lookup(cookie_of(sk)) {
+        None => {
+            if socket::register(sk, current(), Some(id)).is_none() {
+                return;
+            }
+        }
+        // Another thread was quicker, perhaps with a later id. It must not complete below the base.
+        Some(entry) => {
+            // SAFETY: a live map value.
+            unsafe {
+                if (*entry).state & state::FIRST_SEEN_SENDING != 0 {
+                    socket::lower_base(&raw mut (*entry).base, id);
+                }
+            }
+        }
     }
     // SAFETY: a live map value, written by this thread only.
     unsafe {

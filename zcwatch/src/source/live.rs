@@ -1,7 +1,7 @@
 //! The running kernel as a source: attaches, watches processes, drains the ring buffer.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -42,7 +42,8 @@ pub struct Live {
     io_uring: HashMap<MapData, RingKey, u64>,
     filter: Filter,
     processes: Processes,
-    known: BTreeSet<SocketId>,
+    /// Sockets that were told, with the first id of their window.
+    known: BTreeMap<SocketId, u32>,
     /// Closed sockets whose entry in the kernel's table is still to be read and given back.
     closed: VecDeque<(u64, SocketId)>,
     surroundings: Surroundings,
@@ -84,7 +85,7 @@ impl Live {
             probe,
             filter: settings.filter.clone(),
             processes: Processes::default(),
-            known: BTreeSet::new(),
+            known: BTreeMap::new(),
             closed: VecDeque::new(),
             surroundings: Surroundings::default(),
             stacks,
@@ -131,7 +132,7 @@ impl Live {
             let _ = self.pids.remove(&pid);
         }
         for held in held? {
-            self.describe(SocketId(held.cookie), now(), sink);
+            self.describe(SocketId(held.cookie), None, now(), sink);
         }
         Ok(())
     }
@@ -230,7 +231,12 @@ impl Live {
         };
         drop(item);
         if header.cookie != 0 {
-            self.describe(SocketId(header.cookie), header.ts, sink);
+            let id = match &what {
+                Some(What::Send(sent)) => Some(sent.id),
+                Some(What::Started(r) | What::Merged(r) | What::Read(r)) => Some(r.lo),
+                _ => None,
+            };
+            self.describe(SocketId(header.cookie), id, header.ts, sink);
         }
         if matches!(header.kind, kind::SEND | kind::FAILED | kind::IGNORED) {
             self.meet(header.tgid, "", header.ts, sink);
@@ -379,9 +385,18 @@ impl Live {
         }
     }
 
-    /// Tells who a socket is, and its process, where that is not known yet.
-    fn describe(&mut self, socket: SocketId, ts: u64, sink: &mut impl FnMut(Event)) {
-        if self.known.contains(&socket) {
+    /// Tells who a socket is, and its process, where that is not known yet; and again when an id
+    /// comes from before the window as it was told: of sends that overlapped, an earlier one may have
+    /// been seen later.
+    fn describe(
+        &mut self,
+        socket: SocketId,
+        id: Option<u32>,
+        ts: u64,
+        sink: &mut impl FnMut(Event),
+    ) {
+        let below = |base: u32| id.is_some_and(|id| id.wrapping_sub(base).cast_signed() < 0);
+        if self.known.get(&socket).is_some_and(|base| !below(*base)) {
             return;
         }
         let Ok(entry) = self.sockets.get(&socket.0, 0) else { return };
@@ -389,7 +404,9 @@ impl Live {
         if entry.state & state::BASED == 0 && entry.ignored == 0 {
             return;
         }
-        self.known.insert(socket);
+        if self.known.insert(socket, entry.base) == Some(entry.base) {
+            return;
+        }
         self.surroundings.add_namespace(entry.netns);
         let facts = record::socket(socket.0, &entry);
         self.meet(facts.pid, &facts.comm, ts, sink);
