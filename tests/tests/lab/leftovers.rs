@@ -114,7 +114,7 @@ fn held_objects(pid: u32) -> Result<Vec<String>> {
 #[test]
 fn a_dropped_path_is_gone() -> Result<()> {
     let before = (devices()?, fs::read_to_string("/proc/self/mounts")?);
-    for layout in Layout::value_variants() {
+    for layout in Layout::value_variants().iter().filter(|layout| !layout.takes_modules()) {
         let name = layout.to_possible_value().context("a layout without a name")?;
         let layout = name.get_name();
         let Held { mut holder, observers, programs } = Held::new(layout)?;

@@ -87,7 +87,12 @@ pub fn create_ifb(netns: &Netns, device: &str) -> Result<(), LabError> {
     set_up(netns, device)
 }
 
-fn create(netns: &Netns, device: &str, kind: &str, message: LinkMessage) -> Result<(), LabError> {
+pub(super) fn create(
+    netns: &Netns,
+    device: &str,
+    kind: &str,
+    message: LinkMessage,
+) -> Result<(), LabError> {
     let action = format!("make the {kind} device {device}");
     request(netns, action, RouteNetlinkMessage::NewLink(message), CREATE).map(drop)
 }

@@ -14,6 +14,16 @@ pub enum LabError {
         /// The kernel's answer.
         cause: io::Error,
     },
+    /// The kernel has no code for a step, or has it in modules that are not loaded.
+    #[error("could not {action}: {cause}; try `modprobe -a {modules}`")]
+    Lacking {
+        /// What was being done, and to what, as it follows "could not".
+        action: String,
+        /// The kernel's answer.
+        cause: io::Error,
+        /// The modules that it takes.
+        modules: &'static str,
+    },
     /// A packet program could not be loaded or attached.
     #[error("could not {action}: {cause}; this needs CAP_BPF and CAP_NET_ADMIN, or root")]
     Program {
@@ -61,6 +71,20 @@ impl LabError {
     /// For `map_err`: the kernel's answer to `action`.
     pub(super) fn system<E: Into<io::Error>>(action: impl Into<String>) -> impl FnOnce(E) -> Self {
         move |cause| Self::System { action: action.into(), cause: cause.into() }
+    }
+
+    /// For `map_err`: an answer of a kernel that lacks these modules says so.
+    pub(super) fn lacking(modules: &'static str) -> impl FnOnce(Self) -> Self {
+        const LACKS: [i32; 4] =
+            [libc::EOPNOTSUPP, libc::ENOENT, libc::EPROTONOSUPPORT, libc::ENOSYS];
+        move |error| match error {
+            Self::System { action, cause }
+                if cause.raw_os_error().is_some_and(|errno| LACKS.contains(&errno)) =>
+            {
+                Self::Lacking { action, cause, modules }
+            }
+            other => other,
+        }
     }
 
     /// For `map_err`: what aya said to `action`, its whole chain of causes in one line.

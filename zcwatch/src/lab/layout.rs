@@ -22,6 +22,11 @@ pub enum Layout {
     Bridge,
     /// `vxlan0` over `client0` — `server0` under another `vxlan0`: as [`Layout::Veth`].
     Vxlan,
+    /// `wg0` over `client0` — `server0` under another `wg0`: TCP is copied by segmenting, and
+    /// reported not copied; all else is copied. It takes the module.
+    Wireguard,
+    /// `client0` — `server0`, with ESP in transport mode: everything is copied. It takes modules.
+    Ipsec,
     /// `tun0`, whose descriptor this process reads: UDP is copied at once. The server's address
     /// is nobody's, so there is no TCP, here and in what follows.
     Tun,
@@ -43,7 +48,7 @@ pub(super) const PEER: Place = (1, 2);
 pub(super) const ROUTER: Place = (2, 1);
 /// The server behind a router.
 pub(super) const FAR: Place = (2, 2);
-/// The ends of the network inside a vxlan.
+/// The ends of the network inside a vxlan or WireGuard.
 pub(super) const INNER: [Place; 2] = [(3, 1), (3, 2)];
 /// A cable's end that has a hardware address only; each layout has at most two.
 pub(super) const BARE: [Place; 2] = [(9, 1), (9, 2)];
@@ -55,6 +60,7 @@ impl Layout {
             Self::Loopback => "lo",
             Self::Macvlan => "macvlan0",
             Self::Vxlan => "vxlan0",
+            Self::Wireguard => "wg0",
             Self::Tun | Self::TunUnopened => "tun0",
             Self::Tap => "tap0",
             Self::Ifb => "ifb0",
@@ -66,6 +72,7 @@ impl Layout {
     pub(super) fn server_device(self) -> &'static str {
         match self {
             Self::Vxlan => "vxlan0",
+            Self::Wireguard => "wg0",
             _ => self.far_end().unwrap_or_else(|| self.client_device()),
         }
     }
@@ -89,6 +96,12 @@ impl Layout {
         }
     }
 
+    /// Does it take modules that a kernel without this very use has not loaded, or not at all?
+    #[must_use]
+    pub fn takes_modules(self) -> bool {
+        matches!(self, Self::Wireguard | Self::Ipsec)
+    }
+
     fn has_cable(self) -> bool {
         !matches!(self, Self::Loopback | Self::Tun | Self::Tap | Self::TunUnopened | Self::Ifb)
     }
@@ -98,7 +111,7 @@ impl Layout {
         match self {
             Self::Loopback => None,
             Self::Forwarded | Self::ForwardedDrop => Some([CLIENT, FAR]),
-            Self::Vxlan => Some(INNER),
+            Self::Vxlan | Self::Wireguard => Some(INNER),
             _ => Some([CLIENT, PEER]),
         }
     }

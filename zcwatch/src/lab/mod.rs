@@ -10,6 +10,7 @@ mod device;
 mod error;
 mod feature;
 mod ifreq;
+mod ipsec;
 mod lay;
 mod layout;
 mod link;
@@ -26,12 +27,14 @@ mod sockopt;
 mod topology;
 mod tunnel;
 mod tweak;
+mod wireguard;
 mod worker;
 
 pub use cable::Family;
 pub use device::{create_bridge, create_ifb, create_macvlan, create_vxlan};
 pub use error::LabError;
 pub use feature::{Feature, set_feature};
+pub use ipsec::{add_esp_policy, add_esp_state};
 pub use layout::Layout;
 pub use link::{
     Mac, VethEnd, add_address, create_veth, remove, rename, set_down, set_mtu, set_up,
@@ -46,3 +49,4 @@ pub use sniffer::{Sniffer, set_comm};
 pub use topology::Topology;
 pub use tunnel::{Tunnel, TunnelKind};
 pub use tweak::{End, Tweak};
+pub use wireguard::{Key, WireguardEnd, create_wireguard};
