@@ -101,6 +101,8 @@ pub mod mark {
     pub const SEGMENTED: u32 = 256;
     /// `skb_pp_cow_data` copied its payload for an XDP program, seen where it was done.
     pub const FOR_XDP: u32 = 512;
+    /// A datagram that was inside ESP when its first packet was queued.
+    pub const ESP: u32 = 1024;
 }
 
 /// The function that made a copy: [`Stack::of`].

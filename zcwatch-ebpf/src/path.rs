@@ -19,6 +19,7 @@ pub const NETIF_F_SG: u64 = 1;
 const IFF_LOOPBACK: u32 = 8;
 const IPPROTO_UDP: u16 = 17;
 const IPPROTO_FRAGMENT: u8 = 44;
+const IPPROTO_ESP: u8 = 50;
 /// `SOF_TIMESTAMPING_OPT_TSONLY` and `SOF_TIMESTAMPING_TX_ACK`, all versions.
 /// Both are in the first half of `sk_tsflags`, which has no other up to 6.5.
 const TSONLY: u16 = 1 << 11;
@@ -117,6 +118,10 @@ unsafe fn pulled(skb: Ptr, sk: Ptr) {
             if flags & ZEROCOPY_ENABLE != 0 {
                 return; // copied at send
             }
+        }
+        // What is inside ESP was made linear to be summed and encrypted.
+        if behind_ip(skb) == mark::ESP {
+            return;
         }
         add(&raw mut (*entry).pulled, 1);
         (*entry).pulled_device = device(dev) & INDEX;
@@ -357,8 +362,8 @@ unsafe fn begin(
         if !sk.is_null() && timestamped(shared, sk) {
             marks |= mark::TIMESTAMPED;
         }
-        if udp && !intact && extended(skb) {
-            marks |= mark::EXT_HEADERS;
+        if udp && !intact {
+            marks |= behind_ip(skb);
         }
         if known(&NET_PTYPE_ALL) {
             marks |= mark::LISTS_READ;
@@ -456,17 +461,22 @@ unsafe fn timestamped(shared: &Stretch, sk: Ptr) -> bool {
     asked & TX_TIMESTAMP != 0 || (protocol != IPPROTO_UDP && flags & TX_ACK != 0)
 }
 
-/// Is it IPv6 with extension headers, fragments aside?
+/// What is there instead of UDP: ESP, or extension headers of IPv6, fragments aside.
 ///
 /// # Safety
 /// `skb` is a struct sk_buff with a network header.
 #[inline(always)]
-unsafe fn extended(skb: Ptr) -> bool {
+unsafe fn behind_ip(skb: Ptr) -> u32 {
     // SAFETY: as promised by the caller.
     let at =
         unsafe { field::<u64>(skb, &SKB_HEAD) + field::<u16>(skb, &SKB_NETWORK_HEADER) as u64 };
-    let header = peek::<[u8; 7]>(at).unwrap_or([0; 7]);
-    header[0] >> 4 == 6 && header[6] != IPPROTO_UDP as u8 && header[6] != IPPROTO_FRAGMENT
+    let header = peek::<[u8; 10]>(at).unwrap_or([0; 10]);
+    let v6 = header[0] >> 4 == 6;
+    match header[if v6 { 6 } else { 9 }] {
+        IPPROTO_ESP => mark::ESP,
+        next if v6 && next != IPPROTO_UDP as u8 && next != IPPROTO_FRAGMENT => mark::EXT_HEADERS,
+        _ => 0,
+    }
 }
 
 /// Writes down what was seen. A hop is one word, `device | intact << 16 | copied << 24`, so

@@ -96,6 +96,8 @@ pub struct Evidence {
     pub timestamped: bool,
     /// An IPv6 datagram with extension headers.
     pub extended: bool,
+    /// A datagram inside ESP.
+    pub esp: bool,
     /// The copy itself, where it was seen being made.
     pub copy: Option<CopySeen>,
     /// The features of the place's device at the time, `netdev_features_t`; `None`: not known.
@@ -201,6 +203,7 @@ impl Evidence {
             filtered: signs & sign::FILTERED != 0,
             timestamped: way.marks & mark::TIMESTAMPED != 0,
             extended: way.marks & mark::EXT_HEADERS != 0,
+            esp: way.marks & mark::ESP != 0,
             copy: way.copy,
             features,
         }
@@ -224,6 +227,7 @@ impl Evidence {
             filtered: false,
             timestamped: false,
             extended: false,
+            esp: false,
             copy: None,
             features: None,
         }

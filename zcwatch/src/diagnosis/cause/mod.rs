@@ -97,11 +97,15 @@ fn exactness(pattern: &[&str], calls: &[String]) -> Option<(usize, usize)> {
     Some((pattern.len(), exact))
 }
 
-/// What a hidden copy is, in a few words.
+/// What a hidden copy on a device of this kind is, in a few words.
 #[must_use]
-pub fn hidden_words(how: HiddenWay, device: &str) -> (String, String) {
+pub fn hidden_words(how: HiddenWay, device: &str, kind: &str) -> (String, String) {
     let device = escape(device);
     match how {
+        HiddenWay::GsoWithoutSg if kind == "wireguard" => (
+            format!("segmented in software on {device}, before WireGuard encrypts"),
+            "skb_segment copies each segment's payload, and tells nobody".into(),
+        ),
         HiddenWay::GsoWithoutSg => (
             format!("segmented in software on {device}, which has no scatter-gather"),
             "skb_segment copies each segment's payload, and tells nobody".into(),

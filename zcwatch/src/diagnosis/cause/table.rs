@@ -232,6 +232,24 @@ pub const CAUSES: &[Cause] = &[
         whom: nobody,
         seen: no_checksum,
     },
+    // Before what the device lacks: nothing of that would help.
+    Cause {
+        key: "udp_ipsec",
+        calls: &[],
+        title: "copied at send: encrypted by IPsec",
+        explanation: "What IPsec puts before a datagram's headers keeps its checksum from being \
+                      left to the device, unless the device does ESP and its checksums itself \
+                      (esp-tx-csum-hw-offload). __ip_append_data then copies the datagram while it \
+                      sums it. By IPv6 it is copied later: ipsec.",
+        advice: "Use plain send for what goes through IPsec, unless the device encrypts.",
+        matches: |c| {
+            let there = c.datagram_at_send() && c.evidence.esp && c.family() == "IPv4";
+            there.then_some(Certainty::Measured)
+        },
+        remedies: |_, _| use_plain_send_or_offload(),
+        whom: nobody,
+        seen: |c| format!("{}, inside ESP", c.places()),
+    },
     Cause {
         key: "udp_no_sg",
         calls: &[],
@@ -369,28 +387,22 @@ pub const CAUSES: &[Cause] = &[
         title: "checksummed in software for IPsec",
         explanation: "Where IPsec is not done by the device, xfrm_output sums each packet in \
                       software before it is encrypted (skb_checksum_help). Pages that the sender \
-                      may change meanwhile are copied first (__skb_linearize). Datagrams are copied \
-                      at send instead.",
+                      may change meanwhile are copied first (__skb_linearize). Datagrams of IPv4 \
+                      are copied at send already: udp_ipsec.",
         advice: "Use plain send for what goes through IPsec, unless the device encrypts.",
         matches: |_| None,
-        remedies: |_, _| {
-            vec![
-                "Use plain send for this route, or IPsec that the device does itself \
-                 (ip xfrm state … offload)."
-                    .into(),
-            ]
-        },
+        remedies: |_, _| use_plain_send_or_offload(),
         whom: nobody,
-        seen: |c| c.places(),
+        seen: |_| "before a device had the packet".into(),
     },
     Cause {
         key: "wireguard",
         calls: &[&["__pskb_pull_tail", "skb_checksum_help", "encrypt_packet"]],
         title: "encrypted by WireGuard",
         explanation: "WireGuard sums and encrypts each packet in software (encrypt_packet), and \
-                      copies the sender's pages before (skb_checksum_help). TCP is segmented before \
-                      that, which copies too, and is reported zero-copy: see the finding \
-                      hidden-copy.",
+                      copies the sender's pages before (skb_checksum_help). A packet of several \
+                      segments is segmented before that, which copies too, and is reported \
+                      zero-copy: see the finding hidden-copy.",
         advice: "Use plain send for what goes through WireGuard.",
         matches: |c| {
             let wireguard = c.device().is_some_and(|d| d.kind == "wireguard");
@@ -538,6 +550,14 @@ pub const CAUSES: &[Cause] = &[
 
 fn nobody(_: &[Case<'_>]) -> Option<String> {
     None
+}
+
+fn use_plain_send_or_offload() -> Vec<String> {
+    vec![
+        "Use plain send for this route, or IPsec that the device does itself (ip xfrm state … \
+         offload)."
+            .into(),
+    ]
 }
 
 fn no_checksum(c: &Case<'_>) -> String {

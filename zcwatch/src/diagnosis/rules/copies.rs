@@ -100,9 +100,7 @@ fn one_cause(
     let (shown, first) = largest.as_ref()?;
     let cases: Vec<Case<'_>> = rows.iter().map(|(part, c)| case(part, c, snapshot)).collect();
     let title = first.cause.title_of(&cases);
-    let mut devices: Vec<String> = rows.iter().map(|(_, c)| device(c.device, snapshot)).collect();
-    devices.sort();
-    devices.dedup();
+    let places = places(rows.iter().map(|(_, c)| c.device), snapshot);
     let mut remedies: Vec<String> = Vec::new();
     for remedy in cases.iter().flat_map(|case| first.cause.remedies(case, context)) {
         if !remedies.contains(&remedy) {
@@ -119,19 +117,17 @@ fn one_cause(
         folded: about.folded(),
         sentence: if seen == all_copied {
             format!(
-                "{copied} of {} copied on {} ({}): {}",
+                "{copied} of {} copied{places} ({}): {}",
                 count(completed, "completed send"),
-                devices.join(", "),
                 percent(copied, completed),
                 title,
             )
         } else {
             format!(
-                "{all_copied} of {} copied ({}); of the {seen} whose way was seen, {copied} on \
-                 {}: {}",
+                "{all_copied} of {} copied ({}); of the {seen} whose way was seen, \
+                 {copied}{places}: {}",
                 count(completed, "completed send"),
                 percent(all_copied, completed),
-                devices.join(", "),
                 title,
             )
         },
@@ -140,6 +136,17 @@ fn one_cause(
         certainty,
     };
     Some((copied, finding))
+}
+
+/// " on eth0, eth1"; nothing where no copy was made on a device.
+fn places(at: impl Iterator<Item = Option<u16>> + Clone, snapshot: &Snapshot) -> String {
+    if at.clone().all(|index| index.is_none()) {
+        return String::new();
+    }
+    let mut devices: Vec<String> = at.map(|index| device(index, snapshot)).collect();
+    devices.sort();
+    devices.dedup();
+    format!(" on {}", devices.join(", "))
 }
 
 pub(super) fn hidden_copy(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
@@ -160,12 +167,16 @@ pub(super) fn hidden_copy(snapshot: &Snapshot, context: &Context) -> Vec<Finding
             let reported = about.sum(|s| s.counts.reported);
             let name = device(Some(index), snapshot);
             let word = shell(&name);
-            let (what, evidence) = hidden_words(how, &name);
             let facts = snapshot.devices.get(&index);
+            let kind = facts.map_or("", |d| d.kind.as_str());
+            let (what, evidence) = hidden_words(how, &name, kind);
             let netns = facts.map_or(0, |d| d.netns);
             let remedies = match how {
-                HiddenWay::GsoWithoutSg if facts.is_some_and(|d| d.kind == "wireguard") => {
-                    vec![format!("Use plain send for what goes through {name}.")]
+                HiddenWay::GsoWithoutSg if kind == "wireguard" => {
+                    vec![format!(
+                        "Use plain send for what goes through {name}: whatever is encrypted is \
+                         copied."
+                    )]
                 }
                 HiddenWay::GsoWithoutSg => {
                     vec![in_netns(&format!("ethtool -K {word} sg on"), netns, snapshot, context)]

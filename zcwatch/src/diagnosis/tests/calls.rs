@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     diagnosis::{CAUSES, causes_of, diagnose},
-    event::{FailedSend, Limit, Way},
+    event::{CopySeen, FailedSend, Limit, Way},
     probe::hooks::Certainty::{self, Inferred, Measured},
     tracker::Snapshot,
 };
@@ -73,6 +73,24 @@ fn calls_that_no_row_knows_leave_it_to_the_places() {
         .sends(Burst::copied(20, led_to(heard(tapped(ETH0), ETH0), ETH0, 7)))
         .snapshot();
     assert_eq!(one(&snapshot), ("tap_tx", Measured));
+}
+
+#[test]
+fn no_device_is_named_where_none_had_the_packet() {
+    let sentence = |snapshot: &Snapshot| diagnose(snapshot, &context())[0].sentence.clone();
+    let calls = ["__pskb_pull_tail", "skb_checksum_help", "xfrm_output", "ip_output"];
+    let copy = CopySeen { device: None, stack: Some(1) };
+    let before = || by(&calls, Way { copy: Some(copy), ..Way::default() });
+    assert_eq!(
+        sentence(&before().snapshot()),
+        "20 of 20 completed sends copied (100 %): checksummed in software for IPsec"
+    );
+    let both = before().sends(Burst::copied(20, led_to(out(ETH0), ETH0, 1)));
+    assert_eq!(
+        sentence(&both.snapshot()),
+        "40 of 40 completed sends copied on an unknown device, eth0 (100 %): checksummed in \
+         software for IPsec"
+    );
 }
 
 #[test]

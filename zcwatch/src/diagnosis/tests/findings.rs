@@ -116,6 +116,23 @@ fn segmentation_in_software_is_a_hidden_copy() {
 }
 
 #[test]
+fn what_wireguard_segments_is_no_matter_of_the_devices_features() {
+    let way = marked(out(ETH1), mark::SEGMENTED);
+    let scene = Scene::new().change(ETH1, |d| d.kind = "wireguard".into());
+    let f = only(&scene.sends(Burst::of(20, way)).snapshot());
+    assert_eq!(
+        f.sentence,
+        "20 of 20 sends reported zero-copy, and copied all the same: segmented in software on \
+         eth1, before WireGuard encrypts"
+    );
+    assert_eq!(
+        f.remedies,
+        ["Use plain send for what goes through eth1: whatever is encrypted is copied."]
+    );
+    assert_eq!(f.certainty, Certainty::Measured);
+}
+
+#[test]
 fn xdp_behind_a_veth_is_a_hidden_copy() {
     let way = marked(out(VETH0), mark::VETH_PEER_XDP);
     let f = only(&Scene::new().sends(Burst::of(20, way)).snapshot());

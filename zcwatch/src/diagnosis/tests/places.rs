@@ -455,6 +455,17 @@ fn a_device_with_a_nasty_name_gets_no_command_run() {
 }
 
 #[test]
+fn ipsec_keeps_a_datagram_from_checksum_offload_whatever_the_device_has() {
+    let sends = Burst::copied(20, marked(at_send(ETH0), mark::ESP)).bytes(1000);
+    for scene in [Scene::new(), Scene::new().features(ETH0, 0)] {
+        let f = copied(&scene.udp().sends(sends).snapshot());
+        assert_eq!((f.cause, f.certainty), (Some("udp_ipsec"), Measured));
+        assert_eq!(f.evidence, "already copied when first queued on eth0, inside ESP");
+    }
+    assert_eq!(one(&Scene::new().sends(sends).snapshot()).0, "unknown");
+}
+
+#[test]
 fn extension_headers_keep_a_datagram_from_checksum_offload() {
     let way = marked(at_send(ETH0), mark::EXT_HEADERS);
     let sends = Burst::copied(20, way).bytes(1000);

@@ -89,7 +89,9 @@ pub(super) fn cause(
 ) -> Option<String> {
     let name = |d| snapshot.devices.get(&d).map(|d| d.name.as_str());
     if let Place::Hidden { device, how, measured } = evidence.place {
-        let (words, _) = hidden_words(how, name(device).unwrap_or("an unknown device"));
+        let facts = snapshot.devices.get(&device);
+        let kind = facts.map_or("", |d| d.kind.as_str());
+        let (words, _) = hidden_words(how, name(device).unwrap_or("an unknown device"), kind);
         let sure = if measured { "" } else { " (inferred)" };
         return Some(format!("and copied all the same: {words}{sure}"));
     }

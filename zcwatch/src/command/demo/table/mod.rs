@@ -96,6 +96,7 @@ mod tests {
         "unknown",
         "local_rx",
         "ipsec",
+        "udp_ipsec",
         "wireguard",
         "cow_crypto",
         "xdp_generic",
