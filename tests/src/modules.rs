@@ -6,23 +6,35 @@ use anyhow::{Context, Result, bail};
 
 use crate::protocol::{MODULE_FOLDER, MODULES, Module, Modules};
 
+/// As [`load`], where this kernel has such a module and the guest carries it: it may be part of the
+/// kernel, or be named otherwise there.
+///
+/// # Errors
+/// Outside of guests, or when the kernel refuses it.
+pub fn load_if_any(name: &str) -> Result<()> {
+    if carried()?.contains_key(name) { load(name) } else { Ok(()) }
+}
+
 /// Loads a module, and what it needs before it. One that is loaded already, or part of the kernel,
 /// is left as it is.
 ///
 /// # Errors
 /// Outside of guests, when this kernel has no such module, or when the kernel refuses it.
 pub fn load(name: &str) -> Result<()> {
-    let text = fs::read_to_string(MODULES).with_context(|| {
-        format!("there is no {MODULES}: only the guests of `cargo xtask vm` carry modules")
-    })?;
-    let modules: Modules = serde_json::from_str(&text).context(MODULES)?;
-    match modules.get(name) {
+    match carried()?.get(name) {
         Some(Module::BuiltIn) => Ok(()),
         Some(Module::After(needed)) => {
             needed.iter().map(String::as_str).chain([name]).try_for_each(insert)
         }
         None => bail!("this kernel has no module {name}, or the guest does not carry it"),
     }
+}
+
+fn carried() -> Result<Modules> {
+    let text = fs::read_to_string(MODULES).with_context(|| {
+        format!("there is no {MODULES}: only the guests of `cargo xtask vm` carry modules")
+    })?;
+    serde_json::from_str(&text).context(MODULES)
 }
 
 /// Gives the file of one module to the kernel.

@@ -8,7 +8,7 @@ use crate::{
     Workload,
     expect::impossible,
     report::Report,
-    zcwatch::{Zcwatch, program},
+    zcwatch::{WITHOUT_TIMING, Zcwatch, program},
 };
 
 /// Starts a workload by its arguments, parted by spaces; it waits for its first step.
@@ -35,12 +35,21 @@ pub fn watch(netns: &Netns, lines: &[String]) -> Result<(Report, Vec<Truth>)> {
 /// # Errors
 /// As [`watch`].
 pub fn watch_all(lines: &[(&Netns, String)]) -> Result<(Report, Vec<Truth>)> {
+    watch_all_with(lines, "")
+}
+
+/// As [`watch_all`], zcwatch with more arguments, parted by spaces.
+///
+/// # Errors
+/// As [`watch`].
+pub fn watch_all_with(lines: &[(&Netns, String)], arguments: &str) -> Result<(Report, Vec<Truth>)> {
     let mut workloads = Vec::new();
     for (netns, line) in lines {
         workloads.push(workload(netns, line)?);
     }
     let pids: Vec<_> = workloads.iter().map(Workload::pid).collect();
-    let zcwatch = Zcwatch::watch(&pids)?;
+    let arguments = format!("-d 60s {WITHOUT_TIMING} {arguments}");
+    let zcwatch = Zcwatch::watch_with(&pids, &arguments)?;
     let mut truths = Vec::new();
     for workload in &mut workloads {
         workload.step()?;

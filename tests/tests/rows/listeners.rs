@@ -134,7 +134,7 @@ fn what_is_copied_before_them_is_not_theirs() -> Result<()> {
                 .sends(&tcp(1000), Copied("linearize_no_sg@client0"))?
                 .sends(
                     &format!("{} --count 100", tcp(16 << 10)),
-                    HiddenBut("linearize_no_sg@client0"),
+                    HiddenBut("linearize_no_sg@client0", "inferred"),
                 )?,
             without(Feature::TxChecksum)?
                 .tapped(Some("client0"))?

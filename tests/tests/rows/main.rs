@@ -4,6 +4,7 @@
 
 mod devices;
 mod drops;
+mod encrypted;
 mod features;
 mod listeners;
 mod options;

@@ -5,7 +5,7 @@ use std::any::Any;
 
 use anyhow::{Context, Result, ensure};
 use zcwatch::lab::{Family, Layout, Topology, Tweak, sender::Truth};
-use zcwatch_tests::{cpu::OneCpu, expect::Expected, report::Report, scenario::watch_all};
+use zcwatch_tests::{cpu::OneCpu, expect::Expected, report::Report, scenario::watch_all_with};
 
 /// Sends of each line, where it says nothing else.
 pub const COUNT: u64 = 20;
@@ -19,8 +19,9 @@ pub enum Fate {
     Inferred(&'static str),
     /// Copied, and reported zero-copy.
     Hidden,
-    /// [`Fate::Hidden`], but for a few, which are copied by this cause.
-    HiddenBut(&'static str),
+    /// [`Fate::Hidden`], but for a few, which are copied by this cause; of this certainty where the
+    /// functions that copy are not watched.
+    HiddenBut(&'static str, &'static str),
     /// Not copied.
     Untouched,
 }
@@ -123,7 +124,7 @@ impl Row {
         let copied = match line.fate {
             Copied(_) | Inferred(_) => ids,
             Hidden | Untouched => 0,
-            HiddenBut(_) => truth.copied,
+            HiddenBut(..) => truth.copied,
         };
         ensure!(truth.copied == copied, "the sender was told of {} copies", truth.copied);
         let expected = Expected::of(truth).but("/device", self.device);
@@ -135,16 +136,18 @@ impl Row {
             Inferred(cause) => (expected.cause(cause, ids), inferred),
             Hidden => (expected.but("/hidden_copies", ids), ""),
             Untouched => (expected, ""),
-            HiddenBut(cause) => {
+            HiddenBut(cause, sure) => {
                 println!("{copied} of {ids} copied");
                 let expected = expected.but("/hidden_copies", ids - copied);
-                (if copied > 0 { expected.cause(cause, copied) } else { expected }, inferred)
+                let sure = if watched { "measured" } else { sure };
+                (if copied > 0 { expected.cause(cause, copied) } else { expected }, sure)
             }
         };
         expected.check(report)?;
         for cause in report.socket(truth.cookie)?["causes"].as_array().into_iter().flatten() {
             ensure!(cause["certainty"] == sure, "{cause}, not {sure}");
-            let bytes = if copied == ids { truth.sends.bytes } else { copied * size(truth)? };
+            let sends = cause["sends"].as_u64().context("no count")?;
+            let bytes = if sends == ids { truth.sends.bytes } else { sends * size(truth)? };
             ensure!(cause["bytes"] == bytes, "{cause}, not {bytes} bytes");
         }
         Ok(())
@@ -158,11 +161,16 @@ fn size(truth: &Truth) -> Result<u64> {
 
 /// Watches the rows, all at once, and holds what zcwatch says of each line against what became
 /// of it. Says all that differs. The rows share one CPU ([`OneCpu`]): they are laid on it.
-pub fn check(_: &OneCpu, rows: &[Row]) -> Result<Report> {
+pub fn check(one: &OneCpu, rows: &[Row]) -> Result<Report> {
+    check_with(one, rows, "")
+}
+
+/// As [`check`], zcwatch with more arguments, parted by spaces.
+pub fn check_with(_: &OneCpu, rows: &[Row], arguments: &str) -> Result<Report> {
     let lines = rows.iter().flat_map(|row| row.lines.iter().map(move |line| (row, line)));
     let workloads: Vec<_> =
         lines.clone().map(|(row, line)| (row.path.client(), line.arguments.clone())).collect();
-    let (report, truths) = watch_all(&workloads)?;
+    let (report, truths) = watch_all_with(&workloads, arguments)?;
     let mut wrong = String::new();
     for (truth, (row, line)) in truths.iter().zip(lines) {
         println!("{}: {} {:?}", row.name, line.arguments, line.fate);
