@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use aya::{
-    Btf, Ebpf, EbpfLoader, include_bytes_aligned,
+    Btf, Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned,
     maps::Array,
     programs::{CgroupAttachMode, Program as AyaProgram, ProgramError},
 };
@@ -152,6 +152,9 @@ impl Probe {
         layout.set("CGROUP_LEVELS", filter.cgroups.iter().fold(0, |all, c| all | 1 << c.level));
         let mut loader = EbpfLoader::new();
         loader.map_max_entries("EVENTS", ring);
+        // The complaint, without the instructions on the way to it: a log that is full is asked for
+        // again with ten times the room, and each time the program is verified anew.
+        loader.verifier_log_level(VerifierLogLevel::STATS);
         for (name, value) in layout.globals() {
             loader.override_global(name, value, true);
         }
