@@ -458,6 +458,9 @@ shared! {
         pub key: u32,
         /// 1 + the first id of the notification last seen to start; 0: none yet.
         pub last_head: u32,
+        /// The kernel's cookie, where this socket is in the table by another number; 0: by its own,
+        /// or it has none.
+        pub cookie: u64,
         /// `ifindex << 32` and what the probes know of the device that a send was queued on last.
         pub last_device: u64,
         /// When that was asked, ns since boot.

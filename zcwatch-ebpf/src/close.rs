@@ -5,6 +5,8 @@ use aya_ebpf::{
     macros::{btf_tracepoint, cgroup_sock},
     programs::{BtfTracePointContext, SockContext},
 };
+#[cfg(feature = "early")]
+use aya_ebpf::{macros::fentry, programs::FEntryContext};
 use zcwatch_common::{Socket, kind, state};
 
 use crate::{atomic::word, kernel::*, layout::*, maps::*, socket};
@@ -19,6 +21,7 @@ pub fn tcp_closed(ctx: BtfTracePointContext) -> i32 {
         unsafe {
             socket::raise_key(&raw mut (*entry).key, field(sk, &SK_ZCKEY));
             (*entry).ended = socket::connection(sk);
+            socket::keep_cookie(entry, sk);
             closed(entry, cookie);
         }
     }
@@ -35,6 +38,32 @@ pub fn sock_released(ctx: SockContext) -> i32 {
         unsafe { closed(entry, cookie) };
     }
     1
+}
+
+/// `inet_release(sock)`: the application's close, which `inet6_release` calls too.
+#[cfg(feature = "early")]
+#[fentry(function = "inet_release")]
+pub fn inet_released(ctx: FEntryContext) -> i32 {
+    let of: Ptr = ctx.arg(0);
+    // SAFETY: the function's own struct socket.
+    let sk = unsafe { field::<Ptr>(of, &SOCKET_SK) };
+    let cookie = cookie_of(sk);
+    if let Some(entry) = socket::lookup(cookie) {
+        // SAFETY: the function's own socket, and its map value.
+        unsafe {
+            socket::keep_cookie(entry, sk);
+            closed(entry, cookie);
+        }
+    }
+    0
+}
+
+/// `sk_destruct(sk)`: nothing refers to it any more, and its address may be another one's.
+#[cfg(feature = "early")]
+#[fentry(function = "sk_destruct")]
+pub fn socket_freed(ctx: FEntryContext) -> i32 {
+    let _ = IDS.remove(ctx.arg::<u64>(0));
+    0
 }
 
 /// # Safety

@@ -233,15 +233,14 @@ unsafe fn tail(sk: Ptr) -> Option<Notification> {
     unsafe {
         let queue = sk as u64 + SK_ERROR_QUEUE.load() as u64;
         let at = (SK_ERROR_QUEUE.load() + SKB_LIST_PREV.load()) as usize;
-        let last = sk.add(at).cast::<Ptr>();
-        let skb = core::ptr::read_volatile(last);
+        let skb = load::<Ptr>(sk, at);
         if skb as u64 == queue {
             return None;
         }
         let first = notification(skb)?;
         let again = notification(skb)?;
         let same = first.lo == again.lo && first.copied == again.copied;
-        if !same || core::ptr::read_volatile(last) as u64 != skb as u64 {
+        if !same || load::<u64>(sk, at) != skb as u64 {
             return None;
         }
         // The range may have grown meanwhile; what it grew by is told as a piece.

@@ -21,7 +21,7 @@ use crate::{
     kernel::*,
     layout::*,
     maps::*,
-    path::{NETIF_F_SG, ZEROCOPY_ENABLE, adopt, note, start},
+    path::{NETIF_F_SG, adopt, note, start},
     socket,
 };
 
@@ -136,7 +136,7 @@ fn refused(which: u32) {
 unsafe fn intact(shinfo: u64, sk: Ptr) -> *mut Trail {
     let none = core::ptr::null_mut();
     let Some(shared) = Stretch::read(shinfo) else { return none };
-    if shared.get::<u8>(&SHINFO_FLAGS, 0) & ZEROCOPY_ENABLE == 0 {
+    if shared.get::<u8>(&SHINFO_FLAGS, 0) & SHINFO_ZEROCOPY.load() as u8 == 0 {
         return none;
     }
     let uarg = shared.get::<u64>(&SHINFO_DESTRUCTOR_ARG, 0);
@@ -156,7 +156,7 @@ unsafe fn intact(shinfo: u64, sk: Ptr) -> *mut Trail {
         return none;
     }
     let owner = home.get::<u64>(&SKB_SK, SKB_SK.load());
-    let cookie = peek::<u64>(owner + SK_COOKIE.load() as u64).unwrap_or(0);
+    let cookie = cookie_at(owner);
     let id = home.get::<u32>(&UARG_ID, before.wrapping_neg());
     if let Some(trail) = path_of(cookie, id) {
         return trail;

@@ -7,15 +7,16 @@
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::BPF_NOEXIST,
-    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated::bpf_get_func_ret},
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
+#[cfg(not(feature = "early"))]
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_get_func_ret};
 use zcwatch_common::{MSG_ZEROCOPY, Socket, kind, state};
 
 use crate::{
-    atomic::{add, word},
+    atomic::add,
     complete::{Notification, clip, way_of, write},
     filter::watched,
     kernel::*,
@@ -26,6 +27,7 @@ use crate::{
 };
 
 /// Copies of one program.
+#[cfg(not(feature = "early"))]
 macro_rules! copies {
     ($kind:ident($context:ty), $function:literal, [$($name:ident),*] => $what:expr) => {
         $(
@@ -35,6 +37,17 @@ macro_rules! copies {
                 0
             }
         )*
+    };
+}
+/// Early kernels skip no program that is running: there one is enough.
+#[cfg(feature = "early")]
+macro_rules! copies {
+    ($kind:ident($context:ty), $function:literal, [$name:ident $(, $more:ident)*] => $what:expr) => {
+        #[$kind(function = $function)]
+        pub fn $name(ctx: $context) -> i32 {
+            $what(&ctx);
+            0
+        }
     };
 }
 pub(crate) use copies;
@@ -95,11 +108,8 @@ fn open(sk: u64) -> Option<*mut Entry> {
 fn taken_id(ctx: &FExitContext) {
     let sk: Ptr = ctx.arg(0);
     let Some(place) = open(sk as u64) else { return };
-    // How many arguments there are depends on the version, so where the result is too.
-    let mut uarg = 0u64;
-    // SAFETY: the context of a function's return, and a word on the stack.
-    let known = unsafe { bpf_get_func_ret(ctx.as_ptr(), &raw mut uarg) };
-    if known != 0 || uarg == 0 {
+    let uarg = realloced(ctx);
+    if uarg == 0 {
         return;
     }
     // The uarg is the call's own, and lives.
@@ -128,6 +138,21 @@ fn taken_id(ctx: &FExitContext) {
     unsafe {
         (*place).id = id;
         (*place).holds = 1;
+    }
+}
+
+/// What `{sock,msg}_zerocopy_realloc(sk, size, uarg…)` returned: how many arguments there are depends
+/// on the version, so where the result is too.
+#[inline(always)]
+pub fn realloced(ctx: &FExitContext) -> u64 {
+    #[cfg(feature = "early")]
+    return ctx.arg(3);
+    #[cfg(not(feature = "early"))]
+    {
+        let mut uarg = 0u64;
+        // SAFETY: the context of a function's return, and a word on the stack.
+        let known = unsafe { bpf_get_func_ret(ctx.as_ptr(), &raw mut uarg) };
+        if known == 0 { uarg } else { 0 }
     }
 }
 
@@ -218,7 +243,7 @@ fn finished(ctx: &FEntryContext) {
         return;
     }
     let sk = home.get::<u64>(&SKB_SK, SKB_SK.load());
-    let cookie = peek::<u64>(sk + SK_COOKIE.load() as u64).unwrap_or(0);
+    let cookie = cookie_at(sk);
     let Some(entry) = socket::lookup(cookie) else { return };
     let lo = home.get::<u32>(&UARG_ID, before.wrapping_neg());
     if !first(uarg as u64, cookie, lo) {
@@ -279,14 +304,22 @@ fn read(ctx: &FExitContext) {
     }
 }
 
+/// There is one program only that counts it.
+#[cfg(feature = "early")]
+#[inline(always)]
+fn first(_: u64, _: u64, _: u32) -> bool {
+    true
+}
+
 /// Is this the first to count the skb at this address as this socket's `id`? Its memory may be
 /// another id's later, never the same one's: an id completes once, and is read once.
+#[cfg(not(feature = "early"))]
 #[inline(always)]
 fn first(skb: u64, cookie: u64, id: u32) -> bool {
     let key = way_key(cookie, id);
     for _ in 0..2 {
         if let Some(counted) = COUNTED.get_ptr_mut(skb) {
-            let counted = word(counted);
+            let counted = crate::atomic::word(counted);
             let old = counted.load();
             return old != key && counted.replace(old, key);
         }

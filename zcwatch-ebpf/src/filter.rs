@@ -56,7 +56,7 @@ pub fn comm_of(task: Ptr) -> [u8; 16] {
         let mut going = 1u32;
         let mut i = 0;
         while i < 16 {
-            let byte = core::ptr::read_volatile(at.add(i)) as u32;
+            let byte = load::<u8>(at, i) as u32;
             // What is behind the NUL may be of an earlier, longer name. Without branches: each would
             // double what the verifier has to follow.
             going &= (byte + 255) >> 8;

@@ -3,10 +3,7 @@
 
 use aya_ebpf::{
     Global,
-    helpers::{
-        bpf_probe_read_kernel,
-        generated::{bpf_get_current_task_btf, bpf_probe_read_kernel_str, bpf_task_pt_regs},
-    },
+    helpers::{bpf_probe_read_kernel, generated::bpf_probe_read_kernel_str},
 };
 use zcwatch_common::ABSENT;
 
@@ -29,8 +26,39 @@ const USER_CS: u16 = 0x33;
 /// `base` is a typed kernel pointer, and `off` was resolved for a member of type `T` in it.
 #[inline(always)]
 pub unsafe fn field<T>(base: Ptr, off: &Global<u32>) -> T {
+    // SAFETY: as promised by the caller.
+    unsafe { load(base, off.load() as usize) }
+}
+
+/// The same, `off` bytes behind `base`.
+///
+/// # Safety
+/// As [`field`].
+#[cfg(not(feature = "early"))]
+#[inline(always)]
+pub unsafe fn load<T>(base: Ptr, off: usize) -> T {
     // SAFETY: as promised by the caller; the verifier checks the access again.
-    unsafe { core::ptr::read_volatile(base.add(off.load() as usize).cast::<T>()) }
+    unsafe { core::ptr::read_volatile(base.add(off).cast::<T>()) }
+}
+
+/// The same by a checked read: early verifiers know few pointers by their type. What cannot be read
+/// is 0, as it is in a direct load.
+///
+/// # Safety
+/// As [`field`], and `T` may be all zeroes.
+#[cfg(feature = "early")]
+#[inline(always)]
+pub unsafe fn load<T>(base: Ptr, off: usize) -> T {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let mut out = core::mem::MaybeUninit::<T>::zeroed();
+        aya_ebpf::helpers::generated::bpf_probe_read_kernel(
+            out.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            (base as u64).wrapping_add(off as u64) as *const _,
+        );
+        out.assume_init()
+    }
 }
 
 /// The word `n` of an array in a typed struct.
@@ -40,7 +68,7 @@ pub unsafe fn field<T>(base: Ptr, off: &Global<u32>) -> T {
 #[inline(always)]
 pub unsafe fn nth(base: Ptr, off: &Global<u32>, n: usize) -> u32 {
     // SAFETY: as promised by the caller.
-    unsafe { core::ptr::read_volatile(base.add(off.load() as usize + 4 * n).cast()) }
+    unsafe { load(base, off.load() as usize + 4 * n) }
 }
 
 /// A load from memory that the verifier cannot type.
@@ -108,14 +136,49 @@ pub fn zerocopy_set(sk: Ptr) -> bool {
 pub fn cookie_of(sk: Ptr) -> u64 {
     // SAFETY: sk is a struct sock. 0 until somebody asked for the cookie, and we ask when we
     // begin to watch: a socket without one is certainly not watched.
-    unsafe { field::<u64>(sk, &SK_COOKIE) }
+    #[cfg(not(feature = "early"))]
+    return unsafe { field::<u64>(sk, &SK_COOKIE) };
+    #[cfg(feature = "early")]
+    cookie_at(sk as u64)
+}
+
+/// The same of a socket that the verifier does not know as one.
+#[inline(always)]
+pub fn cookie_at(sk: u64) -> u64 {
+    #[cfg(not(feature = "early"))]
+    return peek::<u64>(sk + SK_COOKIE.load() as u64).unwrap_or(0);
+    #[cfg(feature = "early")]
+    // SAFETY: a live map value, written once.
+    crate::maps::IDS.get_ptr(sk).map_or(0, |id| unsafe { *id })
 }
 
 /// The current task, a trusted pointer.
 #[inline(always)]
 pub fn current() -> Ptr {
     // SAFETY: a helper without arguments.
-    unsafe { bpf_get_current_task_btf() as Ptr }
+    #[cfg(not(feature = "early"))]
+    return unsafe { aya_ebpf::helpers::generated::bpf_get_current_task_btf() as Ptr };
+    #[cfg(feature = "early")]
+    // SAFETY: as above.
+    unsafe {
+        aya_ebpf::helpers::generated::bpf_get_current_task() as Ptr
+    }
+}
+
+/// The registers that a task entered the kernel with.
+///
+/// # Safety
+/// `task` is a task_struct that belongs to a process.
+#[inline(always)]
+unsafe fn registers(task: Ptr) -> Ptr {
+    // SAFETY: as promised by the caller.
+    #[cfg(not(feature = "early"))]
+    return unsafe { aya_ebpf::helpers::generated::bpf_task_pt_regs(task as *mut _) as Ptr };
+    #[cfg(feature = "early")]
+    // SAFETY: as promised by the caller. They are at the top of its stack (`task_pt_regs`).
+    unsafe {
+        (field::<u64>(task, &TASK_STACK) + REGS_IN_STACK.load() as u64) as Ptr
+    }
 }
 
 /// The system call that the current task is in, as far as it concerns a send.
@@ -138,7 +201,7 @@ pub fn current_call() -> Call {
         if field::<u32>(task, &TASK_FLAGS) & (PF_IO_WORKER | PF_KTHREAD) != 0 {
             return Call::Hidden;
         }
-        let regs = bpf_task_pt_regs(task as *mut _) as Ptr;
+        let regs = registers(task);
         if known(&REGS_CS) && field::<u16>(regs, &REGS_CS) != USER_CS {
             return Call::Hidden;
         }
@@ -156,6 +219,7 @@ pub fn current_call() -> Call {
 }
 
 /// Does descriptor `fd` of the current task name this socket?
+#[cfg(not(feature = "early"))]
 #[inline(always)]
 pub fn current_holds(fd: i32, sk: Ptr) -> bool {
     // SAFETY: a walk from the trusted current task over typed members; the table itself is an

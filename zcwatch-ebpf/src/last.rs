@@ -12,9 +12,8 @@
 //! entered when a reference to it is given back, for it lives until then.
 
 use aya_ebpf::{
-    EbpfContext,
     bindings::BPF_NOEXIST,
-    helpers::{bpf_ktime_get_ns, generated::bpf_get_func_ret},
+    helpers::bpf_ktime_get_ns,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
@@ -26,7 +25,7 @@ use zcwatch_common::{
 
 use crate::{
     atomic::word,
-    exact::{completed_ids, copies},
+    exact::{completed_ids, copies, realloced},
     kernel::*,
     layout::*,
     maps::*,
@@ -113,10 +112,8 @@ fn held(ctx: &FExitContext) {
     if socket::lookup(cookie_of(sk)).is_none() {
         return;
     }
-    let mut uarg = 0u64;
-    // SAFETY: the context of a function's return, and a word on the stack.
-    let known = unsafe { bpf_get_func_ret(ctx.as_ptr(), &raw mut uarg) };
-    if known != 0 || uarg == 0 {
+    let uarg = realloced(ctx);
+    if uarg == 0 {
         return;
     }
     let Some(seen) = Uarg::at(uarg) else { return };
@@ -167,7 +164,7 @@ fn enter(uarg: u64, seen: &Uarg, told: &Told) {
                 }
             }
             if cookie == 0 {
-                cookie = peek::<u64>(seen.sk + SK_COOKIE.load() as u64).unwrap_or(0);
+                cookie = cookie_at(seen.sk);
                 if socket::lookup(cookie).is_none() {
                     return;
                 }

@@ -133,6 +133,28 @@ pub static UARGS: LruHashMap<u64, Life> = LruHashMap::with_max_entries(65536, 0)
 #[map]
 pub static LEFT: Array<u64> = Array::with_max_entries(LEFT_COUNT, 0);
 
+/// Words that are being changed, for kernels without the instructions.
+#[cfg(feature = "early")]
+#[map]
+pub static LOCKS: HashMap<u64, u8> = HashMap::with_max_entries(1024, 0);
+
+/// What a word is locked by: its distance from a fixed place, since the verifier takes no address
+/// for a key.
+#[cfg(feature = "early")]
+#[inline(always)]
+pub fn lock_of(word: *const u8) -> u64 {
+    let fixed = BLANK.get_ptr(0).map_or(core::ptr::null(), |blank| blank.cast::<u8>());
+    if fixed.is_null() {
+        return 0;
+    }
+    (word as u64).wrapping_sub(fixed as u64)
+}
+
+/// Numbers of sockets by their address, for kernels whose programs cannot give a socket its cookie.
+#[cfg(feature = "early")]
+#[map]
+pub static IDS: HashMap<u64, u64> = HashMap::with_max_entries(65536, BPF_F_NO_PREALLOC);
+
 /// Zerocopy requests of io_uring that were submitted.
 #[map]
 pub static IO_URING: HashMap<RingKey, u64> = HashMap::with_max_entries(4096, 0);

@@ -7,14 +7,12 @@ use zcwatch_common::{Hop, MAX_HOPS, Path, Socket, mark, sign, stage};
 use crate::{
     atomic::{add, word},
     device::{HEARD, INDEX, PEER_XDP, device, heard},
-    filter::watched,
     kernel::*,
     layout::*,
     maps::*,
     socket,
 };
 
-pub const ZEROCOPY_ENABLE: u8 = 1;
 pub const NETIF_F_SG: u64 = 1;
 const IFF_LOOPBACK: u32 = 8;
 const IPPROTO_UDP: u16 = 17;
@@ -115,7 +113,7 @@ unsafe fn pulled(skb: Ptr, sk: Ptr) {
             }
             let shinfo = field::<u64>(skb, &SKB_HEAD) + field::<u32>(skb, &SKB_END) as u64;
             let flags = peek::<u8>(shinfo + SHINFO_FLAGS.load() as u64).unwrap_or(0);
-            if flags & ZEROCOPY_ENABLE != 0 {
+            if flags & SHINFO_ZEROCOPY.load() as u8 != 0 {
                 return; // copied at send
             }
         }
@@ -136,7 +134,7 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
     unsafe {
         let shinfo = field::<u64>(skb, &SKB_HEAD) + field::<u32>(skb, &SKB_END) as u64;
         let Some(shared) = Stretch::read(shinfo) else { return };
-        if shared.get::<u8>(&SHINFO_FLAGS, 0) & ZEROCOPY_ENABLE == 0 {
+        if shared.get::<u8>(&SHINFO_FLAGS, 0) & SHINFO_ZEROCOPY.load() as u8 == 0 {
             if stage == stage::RECEIVE {
                 // Whatever has its address now is another packet.
                 if let Some(last) = LAST_RECEIVED.get_ptr_mut(0)
@@ -163,7 +161,7 @@ unsafe fn look(skb: Ptr, sk: Ptr, stage: u8) {
 
         let owner = home.get::<u64>(&SKB_SK, SKB_SK.load());
         let cookie = if sk.is_null() {
-            peek::<u64>(owner + SK_COOKIE.load() as u64).unwrap_or(0)
+            cookie_at(owner)
         } else if owner == sk as u64 {
             cookie_of(sk)
         } else {
@@ -298,9 +296,10 @@ unsafe fn redirected(skb: Ptr, home: &Stretch, cookie: u64) -> bool {
 ///
 /// # Safety
 /// `sk` is null, or the struct sock of an skb.
+#[cfg(not(feature = "early"))]
 #[inline(always)]
 pub unsafe fn adopt(sk: Ptr, id: u32) -> Option<*mut Socket> {
-    if sk.is_null() || !watched() {
+    if sk.is_null() || !crate::filter::watched() {
         return None;
     }
     // In softirq any task may be on the CPU: it must be in a send on this socket.
@@ -317,6 +316,16 @@ pub unsafe fn adopt(sk: Ptr, id: u32) -> Option<*mut Socket> {
         }
         socket::register(twin, current(), Some(id)).map(|(_, entry)| entry)
     }
+}
+
+/// There each send is seen before its packets, and so is its socket.
+///
+/// # Safety
+/// None is needed.
+#[cfg(feature = "early")]
+#[inline(always)]
+pub unsafe fn adopt(_: Ptr, _: u32) -> Option<*mut Socket> {
+    None
 }
 
 /// A uarg seen for the first time, in a packet of its own socket.
@@ -352,6 +361,8 @@ unsafe fn begin(
             *ops = home.get::<u64>(&UARG_OPS, before.wrapping_neg());
         }
         let udp = (*entry).protocol == IPPROTO_UDP;
+        // Where sends are always seen when they take their id, that has been done.
+        #[cfg(not(feature = "early"))]
         if udp && (*entry).state & zcwatch_common::state::FIRST_SEEN_SENDING != 0 {
             socket::lower_base(&raw mut (*entry).base, id);
         }
@@ -370,9 +381,13 @@ unsafe fn begin(
         }
         let place = new_path(cookie, id)?;
         let now = bpf_ktime_get_ns();
-        let (dev, known) = first_device(entry, skb, now);
         start(place, cookie, id, now, marks);
-        last(place, dev, known);
+        // Early verifiers do not follow another look at a device.
+        #[cfg(not(feature = "early"))]
+        {
+            let (dev, known) = first_device(entry, skb, now);
+            last(place, dev, known);
+        }
         Some(place)
     }
 }
@@ -412,6 +427,7 @@ unsafe fn last(trail: *mut Trail, dev: Ptr, known: u32) {
     }
 }
 
+#[cfg(not(feature = "early"))]
 /// How long [`device`]'s answer is taken for the next sends of a socket, ns.
 const FRESH: u64 = 1_000_000;
 
@@ -420,6 +436,7 @@ const FRESH: u64 = 1_000_000;
 ///
 /// # Safety
 /// `entry` is the socket's map value, `skb` a struct sk_buff.
+#[cfg(not(feature = "early"))]
 #[inline(always)]
 unsafe fn first_device(entry: *mut Socket, skb: Ptr, now: u64) -> (Ptr, u32) {
     // SAFETY: as promised by the caller.

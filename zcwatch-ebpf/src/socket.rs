@@ -5,13 +5,15 @@ use aya_ebpf::{
     bindings::BPF_NOEXIST,
     helpers::{
         bpf_ktime_get_ns,
-        generated::{
-            bpf_get_socket_cookie, bpf_jiffies64, bpf_seq_write, bpf_skc_to_tcp_sock,
-            bpf_sock_from_file,
-        },
+        generated::{bpf_jiffies64, bpf_seq_write},
     },
 };
 use zcwatch_common::{ABSENT, Connection, Held, Socket, kind, stat, state};
+
+#[cfg(not(feature = "early"))]
+use aya_ebpf::helpers::generated::{
+    bpf_get_socket_cookie, bpf_skc_to_tcp_sock, bpf_sock_from_file,
+};
 
 use crate::{atomic::word, filter::watched_holder, kernel::*, layout::*, maps::*};
 
@@ -49,8 +51,12 @@ pub fn register(sk: Ptr, task: Ptr, first: Option<u32>) -> Option<(u64, *mut Soc
     if !is_inet(sk) {
         return None;
     }
-    // SAFETY: sk is a struct sock; the helper makes the cookie where there is none yet.
-    let cookie = unsafe { bpf_get_socket_cookie(sk as *mut _) };
+    // SAFETY: sk is a struct sock.
+    let cookie = unsafe { new_cookie(sk) };
+    if cookie == 0 {
+        count(stat::SOCKETS_FULL);
+        return None;
+    }
     let blank = BLANK.get_ptr(0)?;
     // SAFETY: the map's only element, never written by a probe.
     let inserted = SOCKETS.insert(cookie, unsafe { &*blank }, BPF_NOEXIST as u64);
@@ -76,6 +82,33 @@ pub fn register(sk: Ptr, task: Ptr, first: Option<u32>) -> Option<(u64, *mut Soc
         emit(header(kind::SOCKET, cookie));
     }
     Some((cookie, entry))
+}
+
+/// A number for a socket that enters the table: its cookie, made where there is none yet.
+///
+/// # Safety
+/// `sk` is a struct sock.
+#[cfg(not(feature = "early"))]
+#[inline(always)]
+unsafe fn new_cookie(sk: Ptr) -> u64 {
+    // SAFETY: as promised by the caller.
+    unsafe { bpf_get_socket_cookie(sk as *mut _) }
+}
+
+/// A number for a socket that enters the table: its cookie, where somebody asked for that before;
+/// else the time, with a bit that no cookie has.
+///
+/// # Safety
+/// `sk` is a struct sock.
+#[cfg(feature = "early")]
+#[inline(always)]
+unsafe fn new_cookie(sk: Ptr) -> u64 {
+    // SAFETY: as promised by the caller.
+    let (cookie, now) = unsafe { (field::<u64>(sk, &SK_COOKIE), bpf_ktime_get_ns()) };
+    let number = if cookie == 0 { now | 1 << 63 } else { cookie };
+    let _ = IDS.insert(sk as u64, number, BPF_NOEXIST as u64);
+    // Another thread may have been quicker; none: the table is full.
+    cookie_of(sk)
 }
 
 /// Starts the window at the socket's key. Completions that come before are "before attach"; so
@@ -156,7 +189,7 @@ unsafe fn describe(entry: *mut Socket, sk: Ptr, task: Ptr) {
         let comm = task.add(TASK_COMM.load() as usize);
         let mut i = 0;
         while i < 16 {
-            e.comm[i] = core::ptr::read_volatile(comm.add(i));
+            e.comm[i] = load(comm, i);
             i += 1;
         }
         refresh(entry, sk, task);
@@ -191,6 +224,38 @@ pub unsafe fn refresh(entry: *mut Socket, sk: Ptr, task: Ptr) {
     }
 }
 
+/// The same socket as a struct tcp_sock, or null.
+///
+/// # Safety
+/// `sk` is a struct sock that the verifier knows as one.
+#[inline(always)]
+unsafe fn tcp_of(sk: Ptr) -> Ptr {
+    // SAFETY: as promised by the caller.
+    #[cfg(not(feature = "early"))]
+    return unsafe { bpf_skc_to_tcp_sock(sk as *mut _) as Ptr };
+    #[cfg(feature = "early")]
+    // SAFETY: as promised by the caller. A tcp_sock begins with its sock.
+    match unsafe { field::<u16>(sk, &SK_PROTOCOL) } {
+        IPPROTO_TCP => sk,
+        _ => core::ptr::null(),
+    }
+}
+
+/// Keeps a socket's cookie, which anybody may have asked for since it entered the table.
+///
+/// # Safety
+/// `entry` is the socket's map value, `sk` its struct sock.
+#[inline(always)]
+pub unsafe fn keep_cookie(entry: *mut Socket, sk: Ptr) {
+    #[cfg(feature = "early")]
+    // SAFETY: as promised by the caller.
+    unsafe {
+        (*entry).cookie = field(sk, &SK_COOKIE);
+    }
+    #[cfg(not(feature = "early"))]
+    let _ = (entry, sk);
+}
+
 /// What TCP knows of a connection: by direct loads, so that a locked-down kernel tells it too.
 ///
 /// # Safety
@@ -201,7 +266,7 @@ pub unsafe fn connection(sk: Ptr) -> Connection {
     // SAFETY: as promised by the caller; the helper checks the socket's protocol, and that it is
     // a whole one. The offsets are those of a struct tcp_sock.
     unsafe {
-        let tcp = bpf_skc_to_tcp_sock(sk as *mut _) as Ptr;
+        let tcp = tcp_of(sk);
         if tcp.is_null() {
             return all;
         }
@@ -293,6 +358,37 @@ fn held_sockets_only(ctx: *const core::ffi::c_void) -> i32 {
     held::<false>(ctx)
 }
 
+/// The socket that a file is, or null.
+///
+/// # Safety
+/// `file` is a struct file.
+#[cfg(not(feature = "early"))]
+#[inline(always)]
+unsafe fn socket_of(file: Ptr) -> Ptr {
+    // SAFETY: as promised by the caller.
+    unsafe { bpf_sock_from_file(file as *mut _) as Ptr }
+}
+
+/// The socket that a file is, or null. Only sockets are open with an inode of this kind, or what was
+/// opened with O_PATH, which has no private data.
+///
+/// # Safety
+/// `file` is a struct file.
+#[cfg(feature = "early")]
+#[inline(always)]
+unsafe fn socket_of(file: Ptr) -> Ptr {
+    const KIND: u16 = 0o170_000;
+    const SOCKET: u16 = 0o140_000;
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let inode = field::<Ptr>(file, &FILE_INODE);
+        if field::<u16>(inode, &INODE_MODE) & KIND != SOCKET {
+            return core::ptr::null();
+        }
+        field(file, &FILE_PRIVATE)
+    }
+}
+
 #[inline(always)]
 fn held<const WALK: bool>(ctx: *const core::ffi::c_void) -> i32 {
     // SAFETY: the kernel passes a struct bpf_iter__task_file.
@@ -304,7 +400,7 @@ fn held<const WALK: bool>(ctx: *const core::ffi::c_void) -> i32 {
             return 0;
         }
         let tgid = field::<u32>(task, &TASK_TGID);
-        let socket = bpf_sock_from_file(file as *mut _) as Ptr;
+        let socket = socket_of(file);
         if socket.is_null() {
             return 0;
         }
@@ -325,6 +421,7 @@ fn held<const WALK: bool>(ctx: *const core::ffi::c_void) -> i32 {
                 entry
             }
         };
+        keep_cookie(entry, sk);
         let mut row = Held {
             cookie,
             tgid,
@@ -366,9 +463,7 @@ unsafe fn walk_queue(sk: Ptr, entry: *const Socket, row: &mut Held) {
     // taken off meanwhile is counted as read by its own record.
     unsafe {
         let end = sk as u64 + SK_ERROR_QUEUE.load() as u64;
-        let mut skb = core::ptr::read_volatile(
-            sk.add((SK_ERROR_QUEUE.load() + SKB_LIST_NEXT.load()) as usize).cast::<Ptr>(),
-        );
+        let mut skb = load::<Ptr>(sk, (SK_ERROR_QUEUE.load() + SKB_LIST_NEXT.load()) as usize);
         for _ in 0..QUEUE_WALK {
             if skb.is_null() || skb as u64 == end {
                 return;

@@ -63,21 +63,31 @@ pub fn compile(
     }
     let flags: Vec<_> =
         FLAGS.map(str::to_owned).into_iter().chain(remap::rustflags(&folders)).collect();
-    in_target(
-        cargo(&["build", "--locked", "--bins", "-Zbuild-std=core"])?
-            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
-            // The target is of tier 3: its core has to be built, and that is not stable.
-            .env("RUSTC_BOOTSTRAP", "1")
-            // Where cargo looks for the standard library's source, so that one outside of the
-            // toolchain's own folder serves too.
-            .env("__CARGO_TESTS_ONLY_SRC_ROOT", rust_src),
-    )?;
+    let build = |what: &[&str]| {
+        in_target(
+            cargo(&["build", "--locked", "-Zbuild-std=core"])?
+                .args(what)
+                .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+                // The target is of tier 3: its core has to be built, and that is not stable.
+                .env("RUSTC_BOOTSTRAP", "1")
+                // Where cargo looks for the standard library's source, so that one outside of the
+                // toolchain's own folder serves too.
+                .env("__CARGO_TESTS_ONLY_SRC_ROOT", rust_src),
+        )
+    };
+    let built = target.join(TARGET).join("release");
+    // Both kinds of probes are one binary to cargo: the early ones are put aside first.
+    build(&["--bin", "zcwatch", "--features", "early"])?;
+    let early = built.join("early");
+    fs::rename(built.join("zcwatch"), &early)
+        .with_context(|| format!("{} cannot be written", early.display()))?;
+    build(&["--bins"])?;
 
     let stripped = target.join("objects");
     fs::create_dir_all(&stripped)
         .with_context(|| format!("{} cannot be created", stripped.display()))?;
     for name in objects::NAMES {
-        let linked = target.join(TARGET).join("release").join(name.trim_end_matches(".bpf.o"));
+        let linked = built.join(name.trim_end_matches(".bpf.o"));
         strip(toolchain, &linked, &stripped.join(name), &folders)?;
     }
     Ok(stripped)

@@ -4,8 +4,12 @@ use std::{fs, io, path::Path};
 
 use anyhow::{Context, Result};
 
-/// The objects' file names: the probes, and the packet programs of the tests' lab.
-pub const NAMES: [&str; 2] = ["zcwatch.bpf.o", "lab.bpf.o"];
+/// The objects' file names: the probes, the same for kernels before 5.12, and the packet programs of
+/// the tests' lab.
+pub const NAMES: [&str; 3] = ["zcwatch.bpf.o", EARLY, "lab.bpf.o"];
+
+/// The probes for kernels before 5.12, which are compiled apart.
+pub const EARLY: &str = "early.bpf.o";
 
 /// Copies `name` from one folder to another in one step, so that an interrupted build leaves the
 /// old file whole, and returns its size in bytes.
@@ -54,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    /// Two folders with the same two objects, removed at the end of the test.
+    /// Two folders with the same objects, removed at the end of the test.
     struct Folders {
         base: PathBuf,
         committed: PathBuf,

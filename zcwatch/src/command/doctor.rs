@@ -37,7 +37,7 @@ struct Diagnosis {
 struct Answer {
     question: &'static str,
     asks: &'static str,
-    hook: Option<&'static str>,
+    hook: Option<String>,
     kind: &'static str,
     certainty: Option<Certainty>,
     without_it: &'static str,
@@ -82,11 +82,13 @@ pub(super) fn run(args: &cli::Doctor) -> anyhow::Result<Exit> {
 
 fn examine(probe: &Result<Probe, ProbeError>, reader_calibrated: bool) -> Diagnosis {
     let answer = |q: Question| {
-        let found = probe.as_ref().ok().and_then(|p| p.answer(q));
+        let found = probe.as_ref().ok().and_then(|p| Some((p, p.answer(q)?)));
+        let name = found.map(|(probe, hook)| probe.name(hook));
+        let found = found.map(|(_, hook)| hook);
         Answer {
             question: q.key(),
             asks: q.asks(),
-            hook: found.map(|h| h.name),
+            hook: name,
             kind: found.map_or("none", |h| h.kind.name()),
             certainty: found.map(|h| h.certainty),
             without_it: q.without(),
@@ -148,7 +150,7 @@ fn text(d: &Diagnosis, style: Style) -> String {
         let (severity, ok) =
             if a.hook.is_some() { (Severity::Note, true) } else { (Severity::Warning, false) };
         let _ = writeln!(out, "{} {}", style.sign(severity, ok), a.asks);
-        match (a.hook, a.certainty) {
+        match (&a.hook, a.certainty) {
             (Some(hook), Some(certainty)) => {
                 let sure = match certainty {
                     Certainty::Measured => "measured",

@@ -74,6 +74,8 @@ pub struct Endpoint {
 pub struct SocketFacts {
     /// Which.
     pub socket: SocketId,
+    /// Its cookie, where the probes know it by a number of their own (before 5.12).
+    pub cookie: Option<SocketId>,
     /// The first id of the window.
     pub base: u32,
     /// Family.

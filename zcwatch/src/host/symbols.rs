@@ -14,6 +14,15 @@ struct Table {
     modules: Option<String>,
 }
 
+/// Have callers of this function a part of it inlined, and call the rest by another name? Then what
+/// is attached to it sees none of their calls.
+#[must_use]
+pub fn is_split(function: &str) -> bool {
+    let part = format!("{function}.part.");
+    let all = std::fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+    all.split_whitespace().any(|word| word.starts_with(&part))
+}
+
 impl Symbols {
     /// The kernel's functions as of now. A hundred thousand lines take a moment, in which nobody should
     /// wait for events.

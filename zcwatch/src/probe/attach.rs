@@ -16,18 +16,34 @@ use super::{
     hooks::{Certainty, HOOKS, Hook, Kind, Question},
     layout::{self, Layout},
     maps::{absent, unusable},
-    programs::{Attach, BESIDE, By, CHOICES, Choice, OPTIONAL, PROGRAMS, Program, Set},
+    memlock,
+    programs::{
+        Attach, BESIDE, By, CHOICES, COPIES, Choice, Kernels, OPTIONAL, PROGRAMS, Program, RENAMED,
+        Set,
+    },
 };
 use crate::host::{
     caps::{Capabilities, Capability},
     cgroup::{self, Cgroup},
-    lockdown, preemption,
+    lockdown, preemption, symbols,
 };
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../zcwatch-ebpf/obj/zcwatch.bpf.o"
 ));
+
+/// The same programs for kernels before 5.12.
+static EARLY: &[u8] =
+    include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../zcwatch-ebpf/obj/early.bpf.o"));
+
+/// What gives a tracing program the cookie of a socket; the kernels that have it have the atomic
+/// operations too.
+const COOKIES: &str = "bpf_get_socket_ptr_cookie";
+
+/// The program on the function that counts pinned pages, which compilers split (5.10).
+const MEMLOCK: &str = "memlock_asked";
+const PINNED: &str = "mm_account_pinned_pages";
 
 /// A function that the verifier offers since it follows loops without unrolling them.
 const LOOPS: &str = "bpf_iter_num_new";
@@ -123,6 +139,12 @@ pub struct Stats {
 /// when the process dies, because nothing is pinned.
 pub struct Probe {
     pub(super) ebpf: Ebpf,
+    /// It runs the programs for early kernels.
+    early: bool,
+    /// Functions that this kernel has by an older name: what they are called later, and here.
+    renamed: Vec<(&'static str, &'static str)>,
+    /// It can be told of a veth whether its peer has an XDP program.
+    knows_veth: bool,
     refused: BTreeMap<&'static str, Refusal>,
 }
 
@@ -158,8 +180,15 @@ impl Probe {
         for (name, value) in layout.globals() {
             loader.override_global(name, value, true);
         }
-        let ebpf = loader.load(OBJECT).map_err(|e| refused_maps(&e))?;
-        let mut probe = Self { ebpf, refused: BTreeMap::new() };
+        let early = !kernel.has_function(COOKIES);
+        // Such a kernel counts maps and programs as locked memory.
+        let _room = if early { memlock::Raised::new() } else { None };
+        let object = if early { EARLY } else { OBJECT };
+        let ebpf = loader.load(object).map_err(|e| refused_maps(&e))?;
+        let knows_veth = layout.has("VETH_XDP_PROG");
+        let older = |(_, older): &&(&str, &str)| kernel.has_function(older);
+        let renamed = RENAMED.iter().filter(older).copied().collect();
+        let mut probe = Self { ebpf, early, renamed, knows_veth, refused: BTreeMap::new() };
         probe.write_blank()?;
         probe.write_filter(filter)?;
 
@@ -224,7 +253,8 @@ impl Probe {
 
     /// Attaches these, or none of them; those that are spared may be missing.
     fn attach_all(&mut self, set: &Set, host: &Host<'_>) -> bool {
-        for program in PROGRAMS.iter().filter(|p| set.programs.contains(&p.name)) {
+        let of_set = |p: &&Program| set.programs.contains(&p.name) && !self.is_needless(p.name);
+        for program in PROGRAMS.iter().filter(of_set).collect::<Vec<_>>() {
             self.attempt(program, host);
             if self.runs(program.name) || set.spared.contains(&program.name) {
                 continue;
@@ -241,7 +271,12 @@ impl Probe {
     /// Tries a program; what the kernel says against it is kept.
     fn attempt(&mut self, program: &Program, host: &Host<'_>) {
         let missing = host.layout.missing(&program.fields());
-        let outcome = if missing.is_empty() {
+        let other = if self.early { Kernels::Late } else { Kernels::Early };
+        let outcome = if program.kernels == other {
+            Err(Refusal::NotTried)
+        } else if self.early && program.name == MEMLOCK && symbols::is_split(PINNED) {
+            Err(Refusal::Refused("its callers have a part of it inlined".to_owned()))
+        } else if missing.is_empty() {
             self.start(program, host.types)
         } else {
             Err(Refusal::Fields(missing))
@@ -262,8 +297,16 @@ impl Probe {
         self.ebpf.program(name).is_some_and(|p| p.fd().is_ok())
     }
 
+    /// Is it a copy that only later kernels need, where a program that is running is skipped?
+    fn is_needless(&self, name: &str) -> bool {
+        self.early && COPIES.iter().any(|copy| name.ends_with(copy))
+    }
+
     /// Does the program run, or has it nothing to run on?
     pub(super) fn runs(&self, name: &str) -> bool {
+        if self.is_needless(name) {
+            return true;
+        }
         match self.refused.get(name) {
             None => true,
             Some(why) => *why == Refusal::Absent && OPTIONAL.contains(&name),
@@ -289,6 +332,10 @@ impl Probe {
     }
 
     fn start(&mut self, program: &Program, types: &Btf) -> Result<(), Refusal> {
+        let renamed = &self.renamed;
+        let called = |name: &'static str| {
+            renamed.iter().find(|(now, _)| *now == name).map_or(name, |(_, here)| here)
+        };
         let no_such = || Refusal::Refused(format!("the object has no program {}", program.name));
         let handle = self.ebpf.program_mut(program.name).ok_or_else(no_such)?;
         match (program.attach, handle) {
@@ -297,11 +344,11 @@ impl Probe {
                 p.attach().map_err(|e| refusal(&e))?;
             }
             (Attach::Entry(name), AyaProgram::FEntry(p)) => {
-                p.load(name, types).map_err(|e| refusal(&e))?;
+                p.load(called(name), types).map_err(|e| refusal(&e))?;
                 p.attach().map_err(|e| refusal(&e))?;
             }
             (Attach::Exit(name), AyaProgram::FExit(p)) => {
-                p.load(name, types).map_err(|e| refusal(&e))?;
+                p.load(called(name), types).map_err(|e| refusal(&e))?;
                 p.attach().map_err(|e| refusal(&e))?;
             }
             (Attach::Iterator(name), AyaProgram::Iter(p)) => {
@@ -355,6 +402,26 @@ impl Probe {
         }
         let sentences = sentences.iter().map(|(why, hooks)| format!("{}: {why}", hooks.join(", ")));
         Err(ProbeError::Nothing(sentences.collect::<Vec<_>>().join("; ")))
+    }
+
+    /// Are copies seen that a veth makes for its XDP program? From 6.6 on they have a function of
+    /// their own; before they follow from what a veth and its peer are.
+    #[must_use]
+    pub fn copies_for_xdp_are_seen(&self) -> bool {
+        self.knows_veth || !self.refused.contains_key("copied_for_xdp")
+    }
+
+    /// What a hook sits on, by the names that this kernel has.
+    #[must_use]
+    pub fn name(&self, hook: &Hook) -> String {
+        let here = |name: String, (now, here): &(&str, &str)| name.replace(now, here);
+        self.renamed.iter().fold(hook.name.to_owned(), here)
+    }
+
+    /// Does it run the programs for kernels before 5.12?
+    #[must_use]
+    pub fn is_early(&self) -> bool {
+        self.early
     }
 
     /// Was a program refused because the kernel is locked down?

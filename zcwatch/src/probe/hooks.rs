@@ -168,8 +168,8 @@ pub const HOOKS: &[Hook] = &[
     hook(Question::NotificationRead, TpBtf, "consume_skb", &["consumed"], Measured),
     hook(Question::HeldSockets, Iter, "task_file", &["held_sockets"], Measured),
     hook(Question::HeldSockets, Iter, "task_file", &["held_sockets_only"], Measured),
-    hook(Question::Closed, Fentry, "inet_sock_destruct", &[], Measured),
     hook(Question::Closed, Cgroup, "sock_release", &["sock_released"], Measured),
+    hook(Question::Closed, Fentry, "inet_release", &["inet_released", "socket_freed"], Measured),
     hook(Question::Closed, TpBtf, "tcp_destroy_sock", &["tcp_closed"], Measured),
     hook(Question::IoUring, TpBtf, "io_uring_submit_req", &["ring_submit"], Measured),
     hook(

@@ -11,8 +11,8 @@ use super::btf::KernelTypes;
 pub enum Source {
     /// The byte offset of a member.
     Offset(&'static str, &'static str),
-    /// A member, by the one name or by its older one.
-    Either(&'static str, &'static str, &'static str),
+    /// The first of these members that the kernel has.
+    First(&'static [(&'static str, &'static str)]),
     /// A member's byte offset, plus bytes into it (an array element).
     Into(&'static str, &'static str, u32),
     /// A member of another struct that is laid over a member of this one.
@@ -21,6 +21,12 @@ pub enum Source {
     BitByte(&'static str, &'static str),
     /// The mask of that bit in its byte.
     BitMask(&'static str, &'static str),
+    /// These, of the one struct, or where there is none, of its older one.
+    Renamed(&'static Self, &'static str, &'static Self),
+    /// The one number where the kernel has this member, the other one where it has not.
+    Where(&'static str, &'static str, u32, u32),
+    /// From the lowest byte of a task's stack to the registers at its top.
+    Registers,
     /// Where a driver's private data starts: a member, or the aligned end of the struct.
     AfterDevice,
     /// `SKB_TRUESIZE(0)`, what one pending notification takes of the option memory.
@@ -57,8 +63,19 @@ const fn serr(global: &'static str, member: &'static str) -> Field {
     row(global, Source::Over(("sk_buff", "cb"), ("sock_exterr_skb", member)))
 }
 
+/// What a uarg of MSG_ZEROCOPY is, and what it was before 6.1, when all uargs were of one struct.
+const UARG: &str = "ubuf_info_msgzc";
+const OLD_UARG: &str = "ubuf_info";
+
+const fn uarg(global: &'static str, names: &'static [(&'static str, &'static str)]) -> Field {
+    row(global, Source::First(names))
+}
+
 /// RLIMIT_MEMLOCK's index in `signal_struct.rlim`, times the size of a `struct rlimit`.
 const MEMLOCK: u32 = 8 * 16;
+
+/// `THREAD_SIZE` on x86_64 and arm64 with pages of 4 KiB.
+const STACK: u32 = 16 << 10;
 
 #[cfg(target_arch = "x86_64")]
 const REGISTERS: [Field; 9] = [
@@ -120,6 +137,7 @@ const MEMBERS: &[Field] = &[
     at("FILE_INODE", "file", "f_inode"),
     at("FILE_PRIVATE", "file", "private_data"),
     at("INODE_INO", "inode", "i_ino"),
+    at("INODE_MODE", "inode", "i_mode"),
     at("NET_INUM", "net", "ns.inum"),
     may("NET_OPTMEM_MAX", Source::Offset("net", "core.sysctl_optmem_max")),
     at("SKB_SK", "sk_buff", "sk"),
@@ -132,7 +150,12 @@ const MEMBERS: &[Field] = &[
     at("SKB_NEXT", "sk_buff", "next"),
     at("SKB_LIST_PREV", "sk_buff_head", "prev"),
     at("SKB_LIST_NEXT", "sk_buff_head", "next"),
-    at("SHINFO_FLAGS", "skb_shared_info", "flags"),
+    row(
+        "SHINFO_FLAGS",
+        Source::First(&[("skb_shared_info", "flags"), ("skb_shared_info", "tx_flags")]),
+    ),
+    // SKBFL_ZEROCOPY_ENABLE; before 5.12 SKBTX_DEV_ZEROCOPY.
+    row("SHINFO_ZEROCOPY", Source::Where("skb_shared_info", "flags", 1, 8)),
     at("SHINFO_NR_FRAGS", "skb_shared_info", "nr_frags"),
     at("SHINFO_GSO_SIZE", "skb_shared_info", "gso_size"),
     at("SHINFO_DESTRUCTOR_ARG", "skb_shared_info", "destructor_arg"),
@@ -140,12 +163,22 @@ const MEMBERS: &[Field] = &[
     serr("SERR_CODE", "ee.ee_code"),
     serr("SERR_INFO", "ee.ee_info"),
     serr("SERR_DATA", "ee.ee_data"),
-    at("UARG_ID", "ubuf_info_msgzc", "id"),
-    at("UARG_LEN", "ubuf_info_msgzc", "len"),
-    may("UARG_OPS", Source::Either("ubuf_info_msgzc", "ubuf.ops", "ubuf.callback")),
-    at("UARG_REFS", "ubuf_info_msgzc", "ubuf.refcnt"),
-    row("UARG_BITS", Source::BitByte("ubuf_info_msgzc", "zerocopy")),
-    row("UARG_ZEROCOPY_MASK", Source::BitMask("ubuf_info_msgzc", "zerocopy")),
+    uarg("UARG_ID", &[(UARG, "id"), (OLD_UARG, "id")]),
+    uarg("UARG_LEN", &[(UARG, "len"), (OLD_UARG, "len")]),
+    may(
+        "UARG_OPS",
+        Source::First(&[(UARG, "ubuf.ops"), (UARG, "ubuf.callback"), (OLD_UARG, "callback")]),
+    ),
+    uarg("UARG_REFS", &[(UARG, "ubuf.refcnt"), (OLD_UARG, "refcnt")]),
+    uarg("UARG_BITS", &[(UARG, "zerocopy"), (OLD_UARG, "zerocopy")]),
+    row(
+        "UARG_ZEROCOPY_MASK",
+        Source::Renamed(
+            &Source::BitMask(UARG, "zerocopy"),
+            UARG,
+            &Source::BitMask(OLD_UARG, "zerocopy"),
+        ),
+    ),
     at("DEV_FEATURES", "net_device", "features"),
     at("DEV_NET", "net_device", "nd_net.net"),
     at("DEV_IFINDEX", "net_device", "ifindex"),
@@ -165,6 +198,8 @@ const MEMBERS: &[Field] = &[
     at("TASK_CRED", "task_struct", "cred"),
     at("TASK_SIGNAL", "task_struct", "signal"),
     at("TASK_FILES", "task_struct", "files"),
+    at("TASK_STACK", "task_struct", "stack"),
+    row("REGS_IN_STACK", Source::Registers),
     at("CRED_USER", "cred", "user"),
     at("CRED_CAPS", "cred", "cap_effective"),
     at("USER_LOCKED_VM", "user_struct", "locked_vm"),
@@ -240,6 +275,12 @@ impl Layout {
             .collect()
     }
 
+    /// Has this kernel what a global stands for?
+    #[must_use]
+    pub fn has(&self, global: &str) -> bool {
+        self.values.get(global).is_some_and(|value| *value != ABSENT)
+    }
+
     /// Says what the user asked for.
     pub(super) fn set(&mut self, global: &'static str, value: u32) {
         self.values.insert(global, value);
@@ -259,7 +300,18 @@ fn resolve(types: &KernelTypes, source: Source) -> Option<u32> {
     let byte = |of, member| types.member(of, member).map(|p| p.bits / 8);
     match source {
         Source::Offset(of, member) => byte(of, member),
-        Source::Either(of, member, older) => byte(of, member).or_else(|| byte(of, older)),
+        Source::First(all) => all.iter().find_map(|(of, member)| byte(of, member)),
+        Source::Renamed(now, of, older) => {
+            resolve(types, if types.size(of).is_some() { *now } else { *older })
+        }
+        Source::Where(of, member, with, without) => {
+            types.size(of)?;
+            Some(if byte(of, member).is_some() { with } else { without })
+        }
+        Source::Registers => {
+            let size = u32::try_from(types.size("pt_regs")?).ok()?;
+            Some(STACK - size)
+        }
         Source::Into(of, member, more) => byte(of, member).map(|b| b + more),
         Source::Over((outer, field), (inner, member)) => {
             Some(byte(outer, field)? + byte(inner, member)?)
@@ -283,16 +335,20 @@ fn resolve(types: &KernelTypes, source: Source) -> Option<u32> {
 fn describe(source: Source) -> String {
     match source {
         Source::Offset(of, member)
-        | Source::Either(of, member, _)
+        | Source::Where(of, member, ..)
         | Source::Into(of, member, _)
         | Source::BitByte(of, member)
         | Source::BitMask(of, member)
         | Source::Over(_, (of, member)) => format!("struct {of}, member {member}"),
+        Source::First([(of, member), ..]) => format!("struct {of}, member {member}"),
+        Source::Renamed(now, ..) => describe(*now),
         Source::AfterDevice => "struct net_device".into(),
         Source::TrueSize => "struct sk_buff and struct skb_shared_info".into(),
-        Source::Fixed(_) | Source::Nowhere | Source::Asked => {
-            "the registers of this architecture".into()
-        }
+        Source::First([])
+        | Source::Registers
+        | Source::Fixed(_)
+        | Source::Nowhere
+        | Source::Asked => "the registers of this architecture".into(),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod error;
 pub mod hooks;
 pub mod layout;
 pub mod maps;
+mod memlock;
 #[cfg(test)]
 mod object_test;
 pub mod programs;

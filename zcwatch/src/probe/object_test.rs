@@ -4,17 +4,22 @@
 use std::collections::BTreeSet;
 
 use object::{
-    Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SymbolKind,
-    read::elf::ElfFile64,
+    Endianness, Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SectionKind,
+    SymbolKind,
+    elf::FileHeader64,
+    read::elf::{ElfFile64, ElfSymbol},
 };
 
 use super::{
     layout,
-    programs::{Attach, BESIDE, CHOICES, COPIES, PROGRAMS},
+    programs::{Attach, BESIDE, CHOICES, COPIES, Kernels, PROGRAMS, Program},
 };
 
 static OBJECT: &[u8] =
     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../zcwatch-ebpf/obj/zcwatch.bpf.o"));
+/// The same for kernels before 5.12.
+static EARLY: &[u8] =
+    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../zcwatch-ebpf/obj/early.bpf.o"));
 
 type File = ElfFile64<'static>;
 
@@ -23,6 +28,32 @@ type Code = (SectionIndex, std::ops::Range<u64>);
 
 fn read() -> File {
     File::parse(OBJECT).unwrap()
+}
+
+/// The programs of an object, by name, and their sections'.
+fn inside(file: &File) -> BTreeSet<(String, String)> {
+    let programs = file.symbols().filter(|s| s.kind() == SymbolKind::Text).filter_map(|s| {
+        let section = file.section_by_index(s.section_index()?).ok()?.name().ok()?.to_owned();
+        Some((s.name().ok()?.to_owned(), section))
+    });
+    programs.filter(|(_, section)| section != ".text").collect()
+}
+
+/// Those of the table, for late kernels or for early ones.
+fn listed(early: bool) -> BTreeSet<(String, String)> {
+    let copied = |name: &str| COPIES.iter().any(|copy| name.ends_with(copy));
+    let there = |p: &&Program| if early { !copied(p.name) } else { p.kernels != Kernels::Early };
+    PROGRAMS.iter().filter(there).map(|p| (p.name.to_owned(), p.section())).collect()
+}
+
+fn globals(file: &File) -> BTreeSet<&str> {
+    let rodata = file.section_by_name(".rodata").unwrap().index();
+    let of_rodata = |s: &ElfSymbol<'_, '_, FileHeader64<Endianness>>| {
+        s.section_index() == Some(rodata) && s.is_global()
+    };
+    // The loader overwrites each as a u32.
+    assert!(file.symbols().filter(of_rodata).all(|s| s.size() == 4));
+    file.symbols().filter(of_rodata).map(|s| s.name().unwrap()).collect()
 }
 
 fn rows() -> BTreeSet<&'static str> {
@@ -78,7 +109,7 @@ fn named(file: &File, program: Code) -> BTreeSet<String> {
 fn each_program_reads_the_rows_that_the_table_says_and_no_others() {
     let file = read();
     let rows = rows();
-    for program in PROGRAMS {
+    for program in PROGRAMS.iter().filter(|p| p.kernels != Kernels::Early) {
         let section = file
             .section_by_name(&program.section())
             .unwrap_or_else(|| panic!("the object has no section {}", program.section()));
@@ -91,34 +122,32 @@ fn each_program_reads_the_rows_that_the_table_says_and_no_others() {
     }
 }
 
+/// A row that only the one object reads is a global of the other one too.
 #[test]
-fn each_read_only_global_of_the_object_is_a_row_and_each_row_a_global() {
-    let file = read();
-    let rodata = file.section_by_name(".rodata").unwrap().index();
-    let globals: Vec<_> =
-        file.symbols().filter(|s| s.section_index() == Some(rodata) && s.is_global()).collect();
-    let names: BTreeSet<&str> = globals.iter().map(|s| s.name().unwrap()).collect();
-    assert_eq!(names, rows());
-    // The loader overwrites each as a u32.
-    assert!(globals.iter().all(|s| s.size() == 4));
+fn each_read_only_global_of_an_object_is_a_row_and_each_row_a_global() {
+    for object in [OBJECT, EARLY] {
+        let file = File::parse(object).unwrap();
+        assert_eq!(globals(&file), rows());
+    }
 }
 
 #[test]
-fn the_object_has_no_program_beside_the_table() {
-    let file = read();
-    let mut inside: Vec<_> = file
-        .symbols()
-        .filter(|s| s.kind() == SymbolKind::Text)
-        .filter(|s| {
-            let section = file.section_by_index(s.section_index().unwrap()).unwrap();
-            section.name() != Ok(".text")
-        })
-        .map(|s| s.name().unwrap())
-        .collect();
-    let mut listed: Vec<_> = PROGRAMS.iter().map(|p| p.name).collect();
-    inside.sort_unstable();
-    listed.sort_unstable();
-    assert_eq!(inside, listed);
+fn the_objects_have_the_programs_of_the_table_and_no_others() {
+    assert_eq!(inside(&read()), listed(false));
+    assert_eq!(inside(&File::parse(EARLY).unwrap()), listed(true));
+}
+
+/// Of atomic operations early kernels know addition only, without its result (`BPF_XADD`).
+#[test]
+fn early_programs_have_no_late_instruction() {
+    let file: File = File::parse(EARLY).unwrap();
+    for section in file.sections().filter(|s| s.kind() == SectionKind::Text) {
+        for (at, word) in section.data().unwrap().chunks(8).enumerate() {
+            let atomic = word[0] & 0xe7 == 0xc3;
+            let immediate = i32::from_le_bytes(word[4..].try_into().unwrap());
+            assert!(!atomic || immediate == 0, "{}: {at}", section.name().unwrap());
+        }
+    }
 }
 
 /// The instructions of a program, without the immediate values: those of calls count from where
@@ -137,7 +166,8 @@ fn every_program_on_a_function_has_its_copies_which_do_the_same() {
     let copied = |name: &str| COPIES.iter().any(|copy| name.ends_with(copy));
     let on_functions = PROGRAMS
         .iter()
-        .filter(|p| matches!(p.attach, Attach::Entry(_) | Attach::Exit(_)) && !copied(p.name));
+        .filter(|p| matches!(p.attach, Attach::Entry(_) | Attach::Exit(_)))
+        .filter(|p| p.kernels != Kernels::Early && !copied(p.name));
     for program in on_functions {
         // A copy that was missed is explained by its places.
         let two = BESIDE.iter().any(|set| set.programs.contains(&program.name));

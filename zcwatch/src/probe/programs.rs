@@ -25,6 +25,19 @@ pub struct Program {
     pub attach: Attach,
     /// Rows of the layout that it reads.
     pub reads: &'static [&'static [&'static str]],
+    /// On which kernels it is wanted.
+    pub kernels: Kernels,
+}
+
+/// Kernels, as there are objects for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernels {
+    /// All.
+    All,
+    /// Before 5.12, in whose object alone it is.
+    Early,
+    /// From 5.12 on.
+    Late,
 }
 
 /// What entering a socket into the table reads.
@@ -153,6 +166,7 @@ const PACKET_UARG: &[&str] = &[
     "NET_PTYPE_ALL",
     "SHINFO_DESTRUCTOR_ARG",
     "SHINFO_FLAGS",
+    "SHINFO_ZEROCOPY",
     "SKB_CB",
     "SKB_END",
     "SKB_HEAD",
@@ -161,6 +175,13 @@ const PACKET_UARG: &[&str] = &[
     "UARG_BITS",
     "UARG_ID",
     "UARG_ZEROCOPY_MASK",
+];
+
+/// Functions, and what they were called before.
+pub const RENAMED: &[(&str, &str)] = &[
+    ("msg_zerocopy_realloc", "sock_zerocopy_realloc"),
+    ("msg_zerocopy_put_abort", "sock_zerocopy_put_abort"),
+    ("__msg_zerocopy_callback", "sock_zerocopy_callback"),
 ];
 
 /// What the names of a program's copies end with. A program that is running on a CPU is skipped
@@ -307,14 +328,14 @@ const fn entry(
     function: &'static str,
     reads: &'static [&'static [&'static str]],
 ) -> Program {
-    Program { name, attach: Attach::Entry(function), reads }
+    Program { name, attach: Attach::Entry(function), reads, kernels: Kernels::All }
 }
 const fn exit(
     name: &'static str,
     function: &'static str,
     reads: &'static [&'static [&'static str]],
 ) -> Program {
-    Program { name, attach: Attach::Exit(function), reads }
+    Program { name, attach: Attach::Exit(function), reads, kernels: Kernels::All }
 }
 
 /// All programs, in the order of attaching: first those without which nothing can be watched.
@@ -392,16 +413,19 @@ pub const PROGRAMS: &[Program] = &[
         name: "left_over",
         attach: Attach::Iterator("task"),
         reads: &[REFERENCES, AFTERWARDS],
+        kernels: Kernels::All,
     },
     Program {
         name: "consumed",
         attach: Attach::Tracepoint("consume_skb"),
         reads: &[NOTIFICATION, &["SKB_LEN", "SKB_LIST_PREV", "SKB_SK"]],
+        kernels: Kernels::All,
     },
     Program {
         name: "notified",
         attach: Attach::Tracepoint("inet_sk_error_report"),
         reads: &[NOTIFICATION, &["SKB_LIST_PREV"]],
+        kernels: Kernels::All,
     },
     Program {
         name: "send_return",
@@ -412,22 +436,44 @@ pub const PROGRAMS: &[Program] = &[
             CALL,
             &["CALL_SITES_WANTED", "CRED_CAPS", "OMALLOC_TRUESIZE", "SK_ZCKEY"],
         ],
+        kernels: Kernels::All,
     },
     Program {
         name: "tcp_closed",
         attach: Attach::Tracepoint("tcp_destroy_sock"),
         reads: &[CONNECTION, &["SK_COOKIE", "SK_ZCKEY"]],
+        kernels: Kernels::All,
     },
-    Program { name: "sock_released", attach: Attach::CgroupRoot, reads: &[] },
+    // An early kernel's programs know a socket by its address, which this one is not told.
+    Program {
+        name: "sock_released",
+        attach: Attach::CgroupRoot,
+        reads: &[],
+        kernels: Kernels::Late,
+    },
+    Program {
+        name: "inet_released",
+        attach: Attach::Entry("inet_release"),
+        reads: &[&["SOCKET_SK"]],
+        kernels: Kernels::Early,
+    },
+    Program {
+        name: "socket_freed",
+        attach: Attach::Entry("sk_destruct"),
+        reads: &[],
+        kernels: Kernels::Early,
+    },
     Program {
         name: "path_receive",
         attach: Attach::Tracepoint("netif_receive_skb"),
         reads: &[DESCRIBED, PACKET_UARG, &["DEV_TCX_INGRESS", "SKB_DATA_LEN"]],
+        kernels: Kernels::All,
     },
     Program {
         name: "path_xmit",
         attach: Attach::Tracepoint("net_dev_start_xmit"),
         reads: &[DESCRIBED, PACKET_UARG, &["SHINFO_NR_FRAGS", "SKB_DATA_LEN", "SK_FLAGS"]],
+        kernels: Kernels::All,
     },
     Program {
         name: "path_queue",
@@ -442,31 +488,37 @@ pub const PROGRAMS: &[Program] = &[
             CALL,
             &["DEV_TCX_EGRESS", "SHINFO_GSO_SIZE", "SKB_LEN"],
         ],
+        kernels: Kernels::All,
     },
     Program {
         name: "tcp_entry",
         attach: Attach::Tracepoint("tcp_sendmsg_locked"),
         reads: &[REGISTER, WATCHED, &["MSG_FLAGS", "MSG_UBUF", "SK_ZCKEY"]],
+        kernels: Kernels::All,
     },
     Program {
         name: "ring_submit",
         attach: Attach::Tracepoint("io_uring_submit_req"),
         reads: &[WATCHED, &["KIOCB_FD", "KIOCB_OPCODE"]],
+        kernels: Kernels::All,
     },
     Program {
         name: "task_forked",
         attach: Attach::Tracepoint("sched_process_fork"),
         reads: &[WATCHED, &["FOLLOW", "TASK_TGID"]],
+        kernels: Kernels::All,
     },
     Program {
         name: "task_executed",
         attach: Attach::Tracepoint("sched_process_exec"),
         reads: &[&["TASK_COMM", "TASK_LEADER"]],
+        kernels: Kernels::All,
     },
     Program {
         name: "task_exited",
         attach: Attach::Tracepoint("sched_process_exit"),
         reads: &[&["SIGNAL_LIVE", "TASK_COMM", "TASK_LEADER", "TASK_SIGNAL"]],
+        kernels: Kernels::All,
     },
     Program {
         name: "held_sockets",
@@ -477,6 +529,7 @@ pub const PROGRAMS: &[Program] = &[
             &["BY_COMM", "EVERYTHING", "SELF", "TASK_LEADER"],
             &["SKB_LIST_NEXT", "SKB_NEXT", "SK_ZCKEY", "SOCKET_SK"],
         ],
+        kernels: Kernels::All,
     },
     Program {
         name: "held_sockets_only",
@@ -486,6 +539,7 @@ pub const PROGRAMS: &[Program] = &[
             &["BY_COMM", "EVERYTHING", "SELF", "TASK_LEADER"],
             &["SK_ZCKEY", "SOCKET_SK"],
         ],
+        kernels: Kernels::All,
     },
 ];
 

@@ -70,7 +70,11 @@ impl Live {
         };
         let mut ring = probe.ring()?;
         let mut sockets = probe.sockets()?;
-        let learnt = calibrate::learn(&mut sockets, &mut probe.readers()?, &mut ring);
+        // Early kernels have no reader to tell apart, and know a socket by its address.
+        let learnt = match probe.is_early() {
+            true => Ok(()),
+            false => calibrate::learn(&mut sockets, &mut probe.readers()?, &mut ring),
+        };
         // Where reads are told apart anyway, only what a uarg looks like is missing then.
         if !probe.completions_are_exact() {
             learnt?;

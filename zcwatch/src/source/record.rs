@@ -142,6 +142,7 @@ pub(super) fn socket(cookie: u64, r: &raw::Socket) -> SocketFacts {
     let remote = Endpoint { addr: addr(&r.remote), port: r.remote_port };
     SocketFacts {
         socket: SocketId(cookie),
+        cookie: (r.cookie != 0 && r.cookie != cookie).then_some(SocketId(r.cookie)),
         base: r.base,
         family: if r.family == AF_INET { Family::V4 } else { Family::V6 },
         protocol: if r.protocol == IPPROTO_TCP { Protocol::Tcp } else { Protocol::Udp },

@@ -264,6 +264,7 @@ impl Scene {
         let id = self.facts.len() as u64 + 1;
         let mut facts = SocketFacts {
             socket: SocketId(id),
+            cookie: None,
             base: 0,
             family: Family::V4,
             protocol: Protocol::Tcp,

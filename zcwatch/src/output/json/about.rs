@@ -51,7 +51,7 @@ impl HookRow {
                 let hook = probe.answer(q);
                 Self {
                     question: q.key().into(),
-                    hook: hook.map(|h| h.name.into()),
+                    hook: hook.map(|h| probe.name(h)),
                     kind: hook.map_or("none", |h| h.kind.name()).into(),
                     without_it: q.without().into(),
                 }
@@ -70,6 +70,13 @@ pub fn unseen(probe: &Probe, caps: Capabilities) -> Vec<String> {
         .collect();
     if probe.answer(Question::Closed).is_some_and(|h| h.kind != Kind::Cgroup) {
         all.push(format!("{} (needs CAP_NET_ADMIN)", Question::Closed.without()));
+    }
+    if probe.answer(Question::HiddenCopy).is_some() && !probe.copies_for_xdp_are_seen() {
+        all.push(
+            "copies that a veth makes for its XDP program are not seen (the kernel does not tell \
+             veth's types)"
+                .into(),
+        );
     }
     if probe.is_locked_down() {
         all.push(

@@ -74,6 +74,7 @@ pub fn every(n: u64, text: &str, known: bool) -> Vec<Event> {
     [
         What::Socket(Box::new(SocketFacts {
             socket,
+            cookie: None,
             base: n32,
             family,
             protocol,

@@ -40,7 +40,7 @@ impl SocketTracker {
             counts.in_flight = open;
         }
         Some(SocketSnapshot {
-            id,
+            id: facts.cookie.unwrap_or(id),
             counts,
             evidence: self.evidence(silent),
             call_sites: self.call_sites.clone(),

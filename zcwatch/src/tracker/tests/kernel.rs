@@ -81,6 +81,7 @@ impl Kernel {
         let end = |port| Endpoint { addr: Ipv4Addr::LOCALHOST.into(), port };
         let facts = SocketFacts {
             socket,
+            cookie: None,
             base,
             family: Family::V4,
             protocol,

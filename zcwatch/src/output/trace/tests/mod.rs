@@ -98,6 +98,7 @@ fn socket(id: SocketId) -> SocketFacts {
     };
     SocketFacts {
         socket: id,
+        cookie: None,
         base: 0,
         family: Family::V4,
         protocol,
