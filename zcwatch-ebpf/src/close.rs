@@ -58,9 +58,9 @@ pub fn inet_released(ctx: FEntryContext) -> i32 {
     0
 }
 
-/// `sk_destruct(sk)`: nothing refers to it any more, and its address may be another one's.
+/// `inet_sock_destruct(sk)`: nothing refers to it any more, and its address may be another one's.
 #[cfg(feature = "early")]
-#[fentry(function = "sk_destruct")]
+#[fentry(function = "inet_sock_destruct")]
 pub fn socket_freed(ctx: FEntryContext) -> i32 {
     let _ = IDS.remove(ctx.arg::<u64>(0));
     0

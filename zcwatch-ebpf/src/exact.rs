@@ -112,6 +112,8 @@ fn taken_id(ctx: &FExitContext) {
     if uarg == 0 {
         return;
     }
+    #[cfg(feature = "early")]
+    know(uarg);
     // The uarg is the call's own, and lives.
     let at = UARG_ID.load() as u64;
     let Some(uarg) = Stretch::read(uarg + at) else { return };
@@ -138,6 +140,21 @@ fn taken_id(ctx: &FExitContext) {
     unsafe {
         (*place).id = id;
         (*place).holds = 1;
+    }
+}
+
+/// What tells uargs of MSG_ZEROCOPY from others is known from the first send on: there is no
+/// calibration before, and a copy may be made before any packet is queued.
+#[cfg(feature = "early")]
+#[inline(always)]
+fn know(uarg: u64) {
+    if let Some(ops) = ZEROCOPY_OPS.get_ptr_mut(0)
+        // SAFETY: the map's only element, in which only one value is ever stored.
+        && unsafe { *ops } == 0
+        && let Some(functions) = peek::<u64>(uarg + UARG_OPS.load() as u64)
+    {
+        // SAFETY: as above.
+        unsafe { *ops = functions };
     }
 }
 

@@ -16,7 +16,7 @@
 //! | `uarg_held`, `uarg_shorter`, `part_over`, `part_gone`, `abort_gone` | `msg_zerocopy_realloc`, `_put_abort`, `_complete` | completions where the last function is inlined |
 //! | `completed`, `dequeued` | `__msg_zerocopy_callback`, `sock_dequeue_err_skb` | completions and reads, likewise |
 //! | `left_over` | `iter/task` | the end of a uarg that passed unseen |
-//! | `inet_released`, `socket_freed` | `inet_release`, `sk_destruct` | the end of a socket, where the programs know it by its address |
+//! | `inet_released`, `socket_freed` | `inet_release`, `inet_sock_destruct` | the end of a socket, where the programs know it by its address |
 //! | `held_sockets` | `iter/task_file` | sockets that were there before |
 //! | `task_forked`, `task_executed`, `task_exited` | `sched_process_fork`, `_exec`, `_exit` | who is watched |
 //! | `ring_submit` | `io_uring_submit_req` | zerocopy requests of io_uring |

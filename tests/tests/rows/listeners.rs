@@ -55,7 +55,6 @@ fn on_the_sending_device_they_copy() -> Result<()> {
         &one,
         &[
             row(VethXdp)?.tapped(Some("client0"))?.both(copied)?,
-            row(VethXdp)?.tapped(None)?.both(copied)?,
             row(Veth)?.tapped(Some("client0"))?.both(copied)?,
             row(Loopback)?.tapped(Some("lo"))?.both(Copied("tap_tx@lo"))?,
             row(Tun)?.tapped(Some("tun0"))?.sends(&udp(1400), Copied("tap_tx@tun0"))?,
@@ -71,6 +70,14 @@ fn on_the_sending_device_they_copy() -> Result<()> {
     assert!(finding["sentence"].as_str().is_some_and(|s| s.contains(&this)), "{finding:#}");
     assert_eq!(finding["remedies"][0], format!("kill {}", std::process::id()));
     Ok(())
+}
+
+/// Up to 6.12 such a one copies what others send elsewhere, too.
+#[test]
+fn on_all_devices_they_copy() -> Result<()> {
+    let one = OneCpu::share()?;
+    let row = row(VethXdp)?.tapped(None)?.both(Copied("tap_tx@client0"))?;
+    check(&one, &[row]).map(drop)
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod devices;
 mod drops;
 mod encrypted;
 mod features;
+mod kernels;
 mod listeners;
 mod options;
 mod table;

@@ -73,9 +73,9 @@ fn a_program_that_pulls_the_packet_copies_it() -> Result<()> {
     let one = OneCpu::share()?;
     let egress = Tweak::TcPull(End::Client, Direction::Egress);
     let ingress = Tweak::TcPull(End::Server, Direction::Ingress);
-    let pulled = Inferred("pull_small@client0");
+    let pulled = Inferred("pull_small@client0", "pull_small@client0");
     // The delivery would copy them as well.
-    let delivered = Inferred("local_delivery@server0");
+    let delivered = Inferred("local_delivery@server0", "pull_small@server0");
     check(
         &one,
         &[
@@ -87,7 +87,9 @@ fn a_program_that_pulls_the_packet_copies_it() -> Result<()> {
                 .unseen()
                 .sends(&tcp(1000), pulled)?
                 .sends(&udp(1400), pulled)?,
-            Row::new(Ifb, &[egress])?.unseen().sends(&udp(1400), Inferred("pull_small@ifb0"))?,
+            Row::new(Ifb, &[egress])?
+                .unseen()
+                .sends(&udp(1400), Inferred("pull_small@ifb0", "pull_small@ifb0"))?,
             Row::new(Veth, &[ingress])?
                 .sends(&tcp(16 << 10), delivered)?
                 .sends(&udp(1400), delivered)?,

@@ -15,8 +15,9 @@ pub const COUNT: u64 = 20;
 pub enum Fate {
     /// Copied by this cause on this device: `local_delivery@server0`.
     Copied(&'static str),
-    /// So, and zcwatch can only infer it.
-    Inferred(&'static str),
+    /// Copied, and zcwatch can only infer this cause; by the second one where the functions that copy are
+    /// watched.
+    Inferred(&'static str, &'static str),
     /// Copied, and reported zero-copy.
     Hidden,
     /// [`Fate::Hidden`], but for a few, which are copied by this cause; of this certainty where the
@@ -122,7 +123,7 @@ impl Row {
         let ids = truth.ids();
         ensure!(ids > 0 && truth.notified == ids, "{ids} ids, {} notified", truth.notified);
         let copied = match line.fate {
-            Copied(_) | Inferred(_) => ids,
+            Copied(_) | Inferred(..) => ids,
             Hidden | Untouched => 0,
             HiddenBut(..) => truth.copied,
         };
@@ -133,7 +134,9 @@ impl Row {
         let inferred = if watched { "measured" } else { "inferred" };
         let (expected, sure) = match line.fate {
             Copied(cause) => (expected.cause(cause, ids), "measured"),
-            Inferred(cause) => (expected.cause(cause, ids), inferred),
+            Inferred(cause, exact) => {
+                (expected.cause(if watched { exact } else { cause }, ids), inferred)
+            }
             Hidden => (expected.but("/hidden_copies", ids), ""),
             Untouched => (expected, ""),
             HiddenBut(cause, sure) => {

@@ -24,14 +24,18 @@ mod scenario;
 mod select;
 mod table;
 
-use std::fs;
+use std::{
+    fs,
+    num::NonZero,
+    thread::{self, ScopedJoinHandle},
+};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 pub use arguments::Arguments;
 
 use self::{
-    kernel::{OF_PAGE, Series},
+    kernel::{Kernel, OF_PAGE, Series},
     outcome::Column,
     scenario::{On, Parameters, Run},
 };
@@ -68,18 +72,23 @@ pub fn run(tree: &Tree, arguments: &Arguments) -> Result<()> {
             .with_context(|| format!("{} cannot be made", folder.display()))?;
     }
 
-    let mut columns: Vec<Column> = Vec::new();
+    let mut booted: Vec<&Kernel> = Vec::new();
     for kernel in &kernels {
-        let same = columns.iter().find(|column| column.release == kernel.release);
-        if let Some(same) = same {
-            println!("{} is {} too", kernel.series.name, kernel.release);
-            if arguments.page {
-                columns.push(Column { series: kernel.series.name.to_owned(), ..same.clone() });
-            }
-            continue;
+        match booted.iter().find(|other| other.release == kernel.release) {
+            Some(_) => println!("{} is {} too", kernel.series.name, kernel.release),
+            None => booted.push(kernel),
         }
-        columns.push(guest::run(tree, kernel, &scenarios, &built, logs)?);
     }
+    let guests = all_at_once(&booted, |kernel| guest::run(tree, kernel, &scenarios, &built, logs))?;
+    let of = |kernel: &&Kernel| guests.iter().find(|column| column.release == kernel.release);
+    let shown = if arguments.page { kernels.iter().collect() } else { booted };
+    let columns: Vec<Column> = shown
+        .iter()
+        .filter_map(|kernel| {
+            let series = kernel.series.name.to_owned();
+            of(kernel).map(|column| Column { series, ..column.clone() })
+        })
+        .collect();
     print::results(&columns);
     let failures = columns.iter().map(Column::failures).sum::<usize>();
     if failures > 0 {
@@ -93,4 +102,27 @@ pub fn run(tree: &Tree, arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     page::compare(&fs::read_to_string(&file).unwrap_or_default(), &columns)
+}
+
+/// Runs the guests of each kernel: those that take one CPU of this machine each at the same time, as
+/// many as it has, then those that take two.
+fn all_at_once(
+    kernels: &[&Kernel],
+    run: impl Fn(&Kernel) -> Result<Column> + Sync,
+) -> Result<Vec<Column>> {
+    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+    let (two, one): (Vec<&Kernel>, Vec<&Kernel>) =
+        kernels.iter().partition(|kernel| guest::takes_two(kernel));
+    let together = one.chunks(cpus).chain(two.chunks(1));
+    let mut columns = Vec::new();
+    for kernels in together {
+        let ended = thread::scope(|scope| {
+            let runs: Vec<_> = kernels.iter().map(|kernel| scope.spawn(|| run(kernel))).collect();
+            runs.into_iter().map(ScopedJoinHandle::join).collect::<Vec<_>>()
+        });
+        for column in ended {
+            columns.push(column.map_err(|_| anyhow!("a guest's thread panicked"))??);
+        }
+    }
+    Ok(columns)
 }

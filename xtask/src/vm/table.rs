@@ -5,9 +5,6 @@ use super::{
     scenario::{LIMIT, On, Parameters, Run, Scenario},
 };
 
-/// On 5.10 the programs do not load: its instructions lack the atomic ones that they use.
-const HOOKS: On = On::From((6, 1), NO_HOOKS);
-const NO_HOOKS: &str = "zcwatch's programs do not load there, and it says so (`refused`)";
 const TRACEPOINTS: On = On::From((6, 12), "it lacks io_uring's tracepoint of today");
 const TRACEPOINTS_OF_SENDS: On = On::Between(
     (6, 12),
@@ -20,17 +17,15 @@ const OPTMEM: On =
 /// Where tasks are preempted in the kernel, a program that is interrupted so is skipped for all
 /// others on that CPU (docs/kernel-notes.md). Copies of the programs make up for that, but not every
 /// run of these tests has been right there. `--everywhere` has them run there too.
-const STEADY: On = On::Between((6, 1), NO_HOOKS, (7, 0), "not every run is right there");
+const STEADY: On = On::Before((7, 0), "not every run is right there");
+const STEADY_TYPES_OF_MODULES: On = On::Between(
+    (5, 11),
+    "it has no types of modules, so that a veth's programs are not seen",
+    (7, 0),
+    "not every run is right there",
+);
 const CHOSEN: On =
     On::Between((6, 12), "they are the default there", (7, 0), "they are the default there");
-
-/// Such a kernel is refused by a sentence.
-const REFUSED: Run = Run::Command {
-    name: "refused",
-    words: &["/bin/zcwatch", "report", "-p", "1", "-d", "1s"],
-    code: 4,
-    says: "zcwatch: ",
-};
 
 /// The modules that tests may load at a moment of their own are such as this kernel takes.
 const MODULES: Run = Run::Command {
@@ -63,12 +58,21 @@ const LONGER: &[(&str, u64)] = &[
 const ROWS: &[Row] = &[
     Row("guests", "doctor", On::All),
     Row("demos", "doctor", TRACEPOINTS),
-    Row("leftovers", "nothing_of_the_default_hooks", HOOKS),
+    Row("leftovers", "nothing_of_the_default_hooks", On::All),
     Row("leftovers", "nothing_of_trampolines", CHOSEN),
     Row("leftovers", "nothing_of_doctor_or_a_refusal", On::All),
     Row("rows", "devices::loopback_copies_everything_on_delivery", STEADY),
-    Row("rows", "devices::a_cable_copies_on_delivery_and_with_xdp_in_secret", STEADY),
+    Row("rows", "devices::a_cable_copies_on_delivery", STEADY),
+    Row("rows", "devices::a_cable_with_xdp_copies_in_secret", STEADY_TYPES_OF_MODULES),
+    Row("rows", "devices::what_is_forwarded_is_copied_where_it_is_delivered", STEADY),
+    Row("rows", "kernels::what_has_no_receiver_is_copied_on_its_way_or_not_at_all", STEADY),
     Row("rows", "features::without_checksums_everything_is_copied", STEADY),
+    Row(
+        "rows",
+        "features::without_sg_packets_are_made_linear_and_segments_copied_in_secret",
+        STEADY,
+    ),
+    Row("rows", "listeners::on_the_sending_device_they_copy", STEADY),
     Row("rows", "tunnels::a_tunnel_copies_at_once_whether_it_is_read_or_not", STEADY),
     Row("rows", "options::corked_datagrams_are_copied_at_send", STEADY),
     Row("rows", "drops::what_is_dropped_on_its_way_out_is_not_copied", STEADY),
@@ -77,11 +81,11 @@ const ROWS: &[Row] = &[
     Row("rows", "encrypted::ipsec_copies_datagrams_at_send_and_streams_when_it_sums_them", STEADY),
     Row("rows", "encrypted::what_ipsec_copies_is_not_blamed_on_a_program", TRACEPOINTS_OF_SENDS),
     Row("scenarios", "limits::option_memory", OPTMEM),
-    Row("scenarios", "limits::the_flag_without_so_zerocopy_is_ignored", HOOKS),
-    Row("scenarios", "targets::of_two_processes_only_the_watched_one_appears", HOOKS),
-    Row("scenarios", "ids::what_is_in_flight_at_the_close_stays_counted", HOOKS),
+    Row("scenarios", "limits::the_flag_without_so_zerocopy_is_ignored", On::All),
+    Row("scenarios", "targets::of_two_processes_only_the_watched_one_appears", On::All),
+    Row("scenarios", "ids::what_is_in_flight_at_the_close_stays_counted", On::All),
     Row("scenarios", "agree::trampolines_and_tracepoints_say_the_same", TRACEPOINTS_OF_SENDS),
-    Row("scenarios", "attach::what_was_sent_before_is_counted_apart", HOOKS),
+    Row("scenarios", "attach::what_was_sent_before_is_counted_apart", On::All),
     Row("traffic", "stress::ten_thousand_sends", STEADY),
 ];
 
@@ -90,9 +94,9 @@ const LOCKED: &[(Parameters, &[Row])] = &[
     (
         INTEGRITY,
         &[
-            Row("lockdown", "integrity_forbids_nothing_that_is_needed", HOOKS),
+            Row("lockdown", "integrity_forbids_nothing_that_is_needed", On::All),
             Row("rows", "devices::loopback_copies_everything_on_delivery", STEADY),
-            Row("scenarios", "ids::what_is_in_flight_at_the_close_stays_counted", HOOKS),
+            Row("scenarios", "ids::what_is_in_flight_at_the_close_stays_counted", On::All),
         ],
     ),
     (
@@ -105,7 +109,7 @@ const LOCKED: &[(Parameters, &[Row])] = &[
     ),
 ];
 const BY_TRACEPOINTS: On = On::From((6, 12), "only trampolines see sends there");
-const BY_TRAMPOLINES: On = On::Between((6, 1), NO_HOOKS, (6, 12), "tracepoints see sends there");
+const BY_TRAMPOLINES: On = On::Before((6, 12), "tracepoints see sends there");
 
 /// All scenarios.
 pub fn scenarios() -> Vec<Scenario> {
@@ -117,13 +121,9 @@ pub fn scenarios() -> Vec<Scenario> {
         parameters: Parameters::default(),
     };
     let doctor = |hooks| command(Run::Doctor(hooks), On::All, &[]);
-    let all = [
-        command(MODULES, On::All, TAKEN),
-        command(REFUSED, On::Before((6, 1), "it has the hooks"), &[]),
-        doctor(None),
-    ];
+    let all = [command(MODULES, On::All, TAKEN), doctor(None)];
     let choices = CHOICES.map(|hooks| doctor(Some(hooks)));
-    let integrity = Scenario { parameters: INTEGRITY, on: HOOKS, ..doctor(None) };
+    let integrity = Scenario { parameters: INTEGRITY, on: On::All, ..doctor(None) };
     let locked = LOCKED.iter().flat_map(|(parameters, rows)| {
         rows.iter().map(|row| Scenario { parameters: *parameters, ..test(row) })
     });

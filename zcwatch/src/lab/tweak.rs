@@ -28,6 +28,8 @@ pub enum Tweak {
     TcPull(End, Direction),
     /// The sender's device without this feature.
     Without(Feature),
+    /// The router's device towards the server without this feature.
+    WithoutBetween(Feature),
     /// A tbf on the sender's device, which lets so many bits a second go.
     Rate(u32),
     /// What leaves by the sender's device takes a turn through `ifb0` (mirred), and goes on.
@@ -72,6 +74,12 @@ impl Topology {
                 Attachment::tc_pull(netns, device, direction)?
             }
             Tweak::Without(feature) => return set_feature(client, device, feature, false),
+            Tweak::WithoutBetween(feature) => {
+                let between = self.between.as_ref().ok_or(LabError::Path("router"))?;
+                let towards = self.layout.devices_between().last();
+                let device = towards.ok_or(LabError::Path("router"))?;
+                return set_feature(between, device, feature, false);
+            }
             Tweak::Rate(bits_per_second) => return limit_rate(client, device, bits_per_second),
             Tweak::ByIfb => {
                 create_ifb(client, "ifb0")?;

@@ -459,7 +459,7 @@ pub const PROGRAMS: &[Program] = &[
     },
     Program {
         name: "socket_freed",
-        attach: Attach::Entry("sk_destruct"),
+        attach: Attach::Entry("inet_sock_destruct"),
         reads: &[],
         kernels: Kernels::Early,
     },

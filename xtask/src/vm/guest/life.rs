@@ -17,6 +17,7 @@ use super::super::{
 /// What is known so far.
 #[derive(Debug, Default)]
 pub struct Life {
+    series: String,
     /// Each scenario by its name; `None` while it has no outcome.
     cells: Vec<(String, Option<Outcome>)>,
     boot: Option<Outcome>,
@@ -33,7 +34,8 @@ impl Life {
         let cell = |scenario: &Scenario| {
             (scenario.name(), scenario.not_on(kernel, carried).map(Outcome::NotHere))
         };
-        Self { cells: scenarios.iter().map(cell).collect(), ..Self::default() }
+        let series = kernel.series.name.to_owned();
+        Self { series, cells: scenarios.iter().map(cell).collect(), ..Self::default() }
     }
 
     /// The scenarios that have no outcome.
@@ -73,7 +75,7 @@ impl Life {
                         Some(why) => Outcome::Failed { why, output: ended.output },
                     };
                     let word = if matches!(outcome, Outcome::Ok(_)) { "ok" } else { "FAILED" };
-                    println!("    {} {word} in {:.1} s", ended.name, ended.seconds);
+                    println!("{}: {} {word} in {:.1} s", self.series, ended.name, ended.seconds);
                     self.set(&ended.name, outcome);
                 }
             }
@@ -97,7 +99,7 @@ impl Life {
             (None, Ended::Silent) => ("the guest fell silent".to_owned(), false),
             (None, Ended::ByItself) => ("the guest ended without a word".to_owned(), false),
         };
-        println!("    {why}");
+        println!("{}: {why}", self.series);
         match running {
             Some(name) if !by_emulator => {
                 let output = format!("The end of the guest's console:\n{}", console::end(console));

@@ -27,6 +27,13 @@ use crate::tree::Tree;
 /// Scenarios with the same parameters are given up after so many guests.
 const BOOTS: usize = 3;
 
+/// Is it emulated with a thread for each of its CPUs? Where zcwatch has to use trampolines, they are put
+/// into functions that run meanwhile, and so the emulator goes on executing a breakpoint that is not
+/// there any more.
+pub fn takes_two(kernel: &Kernel) -> bool {
+    kernel.is_at_least((6, 12))
+}
+
 /// Runs the scenarios that this kernel is for; one guest runs all with the same parameters, if it
 /// lives so long.
 ///
@@ -40,11 +47,12 @@ pub fn run(
     logs: Option<&Path>,
 ) -> Result<Column> {
     let start = Instant::now();
-    println!("{}", kernel.release);
+    let series = kernel.series.name;
+    println!("{series}: {}", kernel.release);
     let wanted: Vec<&str> = [&modules::AT_BOOT[..], &modules::LATER].concat();
     let carried = Modules::in_folder(&kernel.modules())?.carry(&wanted)?;
     if !carried.absent.is_empty() {
-        println!("    without the modules {}", carried.absent.join(", "));
+        println!("{series}: without the modules {}", carried.absent.join(", "));
     }
     let mut life = Life::new(scenarios, kernel, &carried);
     let folder = tree.guests().join(kernel.series.name);
@@ -78,18 +86,12 @@ pub fn run(
             initramfs: &files.initramfs,
             console: &files.console,
             answers: &files.answers,
-            // What died of the emulator once would again; slower, it does not. Where zcwatch has to
-            // use trampolines, they are put into functions that run meanwhile, and with a thread
-            // for each CPU the emulator goes on executing a breakpoint that is not there any more.
-            threads: if boot == 1 && kernel.is_at_least((6, 12)) {
-                Threads::Multi
-            } else {
-                Threads::Single
-            },
+            // What died of the emulator once would again; slower, it does not.
+            threads: if boot == 1 && takes_two(kernel) { Threads::Multi } else { Threads::Single },
             parameters: parameters.words,
         };
         if !parameters.words.is_empty() {
-            println!("    {}", parameters.words);
+            println!("{series}: {}", parameters.words);
         }
         let began = Instant::now();
         let ended = qemu::boot(&how, |word| Ok(life.hear(word, &pending, began.elapsed())))?;
