@@ -48,7 +48,7 @@ impl Surroundings {
         self.devices.insert((device.netns, device.ifindex));
         self.due |= self.crossed.insert(device.netns) && !self.namespaces.contains(&device.netns);
         let tunnel = device.kind == "tun";
-        self.due |= tunnel && !self.has_tunnel;
+        self.due |= tunnel;
         self.has_tunnel |= tunnel;
     }
 

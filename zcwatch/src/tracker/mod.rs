@@ -59,6 +59,8 @@ pub struct Tracker {
     rings: BTreeMap<(u32, i32), u64>,
     plain: BTreeMap<u32, PlainSends>,
     tunnels: BTreeMap<(String, Option<u32>, u32), (Tunnel, Presence)>,
+    /// They were looked for.
+    tunnels_known: bool,
     limits: Vec<(u64, Limits)>,
     links: Vec<(u64, LinkChange)>,
     with_stories: bool,
@@ -270,8 +272,14 @@ impl Tracker {
                 self.looks.went(ts);
             }
         }
+        // Nobody looks for them before a packet has gone to such a device: the first ones that are found
+        // were there for it, however long the look took.
+        let first = !std::mem::replace(&mut self.tunnels_known, true);
         for t in list {
             self.tunnels.entry(key(t)).or_insert_with(|| {
+                if first {
+                    return (t.clone(), Presence::Since(0));
+                }
                 self.looks.came(ts);
                 (t.clone(), Presence::Since(ts))
             });

@@ -13,7 +13,7 @@ use super::{
     },
 };
 use crate::{
-    diagnosis::causes_of,
+    diagnosis::{Finding, causes_of},
     event::{Family, Way},
     host::packet::Sniffer,
     probe::hooks::Certainty::{self, Inferred, Measured},
@@ -277,6 +277,11 @@ fn a_tunnel_is_named_with_who_reads_it() {
         ]
     );
     assert_eq!((f.cause, f.certainty), (Some("tun_tap"), Measured));
+    // The first look may take long; whoever is found by a later one may have come after the copies.
+    let named = |f: &Finding| f.sentence.contains("openvpn");
+    assert!(named(&copied(&all(out(TUN0)).wait(3 * SECOND).tunnels(&readers).snapshot())));
+    let late = all(out(TUN0)).tunnels(&readers[1..]).wait(3 * SECOND).tunnels(&readers);
+    assert!(!named(&copied(&late.snapshot())));
     // Nobody that zcwatch could see.
     let f = copied(&all(out(TUN0)).snapshot());
     assert!(f.sentence.ends_with(": handed to a tun or tap device"), "{}", f.sentence);
