@@ -257,6 +257,12 @@ shared! {
         pub flags: u32,
         /// Bits of [`note`].
         pub notes: u32,
+        /// Where in the kernel its packet was dropped: an address; 0: not known.
+        pub dropped_at: u64,
+        /// Why, of `enum skb_drop_reason`; 0: not known.
+        pub drop_reason: u32,
+        /// Nothing.
+        pub pad: u32,
     }
 }
 

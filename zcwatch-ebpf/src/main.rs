@@ -19,6 +19,7 @@
 //! | `inet_released`, `socket_freed` | `inet_release`, `inet_sock_destruct` | the end of a socket, where the programs know it by its address |
 //! | `held_sockets` | `iter/task_file` | sockets that were there before |
 //! | `task_forked`, `task_executed`, `task_exited` | `sched_process_fork`, `_exec`, `_exit` | who is watched |
+//! | `dropped` | `kfree_skb` | where and why a send was dropped in the call that sent it |
 //! | `ring_submit` | `io_uring_submit_req` | zerocopy requests of io_uring |
 #![no_std]
 #![no_main]
@@ -31,6 +32,7 @@ mod close;
 mod complete;
 mod copies;
 mod device;
+mod drop;
 mod exact;
 mod filter;
 mod kernel;

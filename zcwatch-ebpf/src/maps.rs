@@ -101,6 +101,23 @@ pub static CALL_SITES: HashMap<CallSite, u64> = HashMap::with_max_entries(8192, 
 #[map]
 pub static REFUSED: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
 
+/// What a thread's send lost on its way a moment ago.
+#[map]
+pub static DROPPED: LruHashMap<u64, Dropped> = LruHashMap::with_max_entries(1024, 0);
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Dropped {
+    /// The socket's address.
+    pub sk: u64,
+    /// Where in the kernel.
+    pub at: u64,
+    /// The last id that the socket had given.
+    pub id: u32,
+    /// Of `enum skb_drop_reason`.
+    pub reason: u32,
+}
+
 /// 1: whatever refuses a send is seen, and is in [`REFUSED`]. Written by userspace.
 #[map]
 pub static LIMITS_SEEN: Array<u32> = Array::with_max_entries(1, 0);

@@ -303,6 +303,10 @@ fn emit_send(kind: u32, sk: Ptr, id: u32, notes: u32, seen: &Return) {
         (*to).fd = seen.fd;
         (*to).flags = seen.flags;
         (*to).notes = notes;
+        let drop = if notes & note::KEPT_ID != 0 { crate::drop::of(sk, id) } else { (0, 0) };
+        (*to).dropped_at = drop.0;
+        (*to).drop_reason = drop.1;
+        (*to).pad = 0;
     }
     submit(room);
 }

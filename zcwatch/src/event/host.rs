@@ -89,6 +89,17 @@ pub struct StackFacts {
     pub calls: Vec<String>,
 }
 
+/// What dropped sends on their way out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DropFacts {
+    /// Its number in [`Sent::dropped`](super::Sent::dropped).
+    pub index: u16,
+    /// As `enum skb_drop_reason` has it, without `SKB_DROP_REASON_`: 5.17 and later.
+    pub reason: Option<String>,
+    /// The kernel function that did it.
+    pub function: Option<String>,
+}
+
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessFacts {

@@ -8,7 +8,9 @@ mod way;
 
 use serde::{Deserialize, Serialize};
 
-pub use host::{DeviceFacts, Limits, LinkChange, Losses, ProcessFacts, StackFacts, Tunnel};
+pub use host::{
+    DeviceFacts, DropFacts, Limits, LinkChange, Losses, ProcessFacts, StackFacts, Tunnel,
+};
 pub use send::{CallSite, FailedSend, IgnoredSend, Limit, PlainSends, Sent};
 pub use socket::{Counters, Endpoint, Family, Protocol, SocketFacts, SocketId};
 pub use way::{CopySeen, Hop, Range, Stage, Way};
@@ -54,6 +56,8 @@ pub enum What {
     Device(DeviceFacts),
     /// The calls that led to a copy, before the first completion that names them.
     Stack(StackFacts),
+    /// What dropped sends, before the first send that names it.
+    Drop(DropFacts),
     /// A process that is watched, or holds something that matters.
     Process(ProcessFacts),
     /// A network device, as its namespace tells of it.

@@ -17,6 +17,9 @@ pub struct Sent {
     pub bytes: u32,
     /// The call failed with this errno and kept its id.
     pub errno: Option<i32>,
+    /// What dropped it then, where that was seen: [`super::DropFacts::index`].
+    #[serde(default)]
+    pub dropped: Option<u16>,
     /// First sight inside the call, ns since boot.
     pub entry: Option<u64>,
     /// The process.

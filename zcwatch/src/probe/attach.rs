@@ -145,6 +145,8 @@ pub struct Probe {
     renamed: Vec<(&'static str, &'static str)>,
     /// It can be told of a veth whether its peer has an XDP program.
     knows_veth: bool,
+    /// Why packets are dropped, by the kernel's numbers.
+    drop_reasons: BTreeMap<u32, String>,
     refused: BTreeMap<&'static str, Refusal>,
 }
 
@@ -188,7 +190,14 @@ impl Probe {
         let knows_veth = layout.has("VETH_XDP_PROG");
         let older = |(_, older): &&(&str, &str)| kernel.has_function(older);
         let renamed = RENAMED.iter().filter(older).copied().collect();
-        let mut probe = Self { ebpf, early, renamed, knows_veth, refused: BTreeMap::new() };
+        let mut probe = Self {
+            ebpf,
+            early,
+            renamed,
+            knows_veth,
+            drop_reasons: kernel.enumerators(layout::REASONS).unwrap_or_default(),
+            refused: BTreeMap::new(),
+        };
         probe.write_blank()?;
         probe.write_filter(filter)?;
 
@@ -416,6 +425,12 @@ impl Probe {
     pub fn name(&self, hook: &Hook) -> String {
         let here = |name: String, (now, here): &(&str, &str)| name.replace(now, here);
         self.renamed.iter().fold(hook.name.to_owned(), here)
+    }
+
+    /// Why packets are dropped, by the kernel's numbers.
+    #[must_use]
+    pub fn drop_reasons(&self) -> BTreeMap<u32, String> {
+        self.drop_reasons.clone()
     }
 
     /// Does it run the programs for kernels before 5.12?

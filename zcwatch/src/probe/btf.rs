@@ -1,13 +1,14 @@
 //! The running kernel's BTF: offsets of struct members, by name.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::Write,
     os::fd::AsRawFd,
     path::{Path, PathBuf},
 };
 
-use btf_rs::{Backend, Btf, BtfType, Type};
+use btf_rs::{Backend, Btf, BtfType, EnumMember, Type};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 /// Where the kernel shows its own types (5.4 and later, with CONFIG_DEBUG_INFO_BTF).
@@ -84,6 +85,15 @@ impl KernelTypes {
     pub fn has_function(&self, name: &str) -> bool {
         let all = self.base.resolve_types_by_name(name).unwrap_or_default();
         all.iter().any(|t| matches!(t, Type::Func(_)))
+    }
+
+    /// The values of an enum, and their names.
+    #[must_use]
+    pub fn enumerators(&self, name: &str) -> Option<BTreeMap<u32, String>> {
+        let all = self.base.resolve_types_by_name(name).ok()?;
+        let of = all.iter().find_map(|t| if let Type::Enum(e) = t { Some(e) } else { None })?;
+        let named = |m| Some((EnumMember::val(m), self.base.resolve_name(m).ok()?));
+        Some(of.members.iter().filter_map(named).collect())
     }
 
     fn structs<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a Btf, Type)> {

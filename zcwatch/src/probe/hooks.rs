@@ -21,6 +21,8 @@ pub enum Question {
     HiddenCopy,
     /// Which limit a failed send ran into.
     Limit,
+    /// What dropped a send that failed below the socket.
+    Drop,
     /// What the application read from the error queue.
     NotificationRead,
     /// Sockets that were there before.
@@ -164,6 +166,7 @@ pub const HOOKS: &[Hook] = &[
     hook(Question::Limit, Kprobe, "sock_omalloc, mm_account_pinned_pages", &[], Measured),
     hook(Question::Limit, Fentry, "sendmsg", EXACT_SENDS, Inferred),
     hook(Question::Limit, TpBtf, "sock_send_length", &["send_return"], Inferred),
+    hook(Question::Drop, TpBtf, "kfree_skb", &["dropped"], Measured),
     hook(Question::NotificationRead, Fentry, "sock_dequeue_err_skb", READS, Measured),
     hook(Question::NotificationRead, TpBtf, "consume_skb", &["consumed"], Measured),
     hook(Question::HeldSockets, Iter, "task_file", &["held_sockets"], Measured),
@@ -183,7 +186,7 @@ pub const HOOKS: &[Hook] = &[
 
 impl Question {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Send,
         Self::SendEntry,
         Self::FlagIgnored,
@@ -191,6 +194,7 @@ impl Question {
         Self::CopyPlace,
         Self::HiddenCopy,
         Self::Limit,
+        Self::Drop,
         Self::NotificationRead,
         Self::HeldSockets,
         Self::Closed,
@@ -209,6 +213,7 @@ impl Question {
             Self::CopyPlace => "copy_place",
             Self::HiddenCopy => "hidden_copy",
             Self::Limit => "limit",
+            Self::Drop => "drop",
             Self::NotificationRead => "notification_read",
             Self::HeldSockets => "held_sockets",
             Self::Closed => "closed",
@@ -228,6 +233,7 @@ impl Question {
             Self::CopyPlace => "where was it copied?",
             Self::HiddenCopy => "was it copied although reported zero-copy?",
             Self::Limit => "which limit did a refused send run into?",
+            Self::Drop => "what dropped a send that failed and kept its id?",
             Self::NotificationRead => "does the application read its notifications?",
             Self::HeldSockets => "which sockets were there before?",
             Self::Closed => "when was a socket closed?",
@@ -247,6 +253,7 @@ impl Question {
             Self::CopyPlace => "the cause of a copy stays unknown",
             Self::HiddenCopy => "copies that the kernel reports as zero-copy are not seen",
             Self::Limit => "ENOBUFS is not split by limit",
+            Self::Drop => "of a send that was dropped on its way out only the error is known",
             Self::NotificationRead => "unread notifications are not known",
             Self::HeldSockets => "sockets that were open before are seen at their next send only",
             Self::Closed => "a closed UDP socket is shown as idle",

@@ -25,6 +25,8 @@ pub enum Source {
     Renamed(&'static Self, &'static str, &'static Self),
     /// The one number where the kernel has this member, the other one where it has not.
     Where(&'static str, &'static str, u32, u32),
+    /// Whether there is such an enum: 1.
+    Enum(&'static str),
     /// From the lowest byte of a task's stack to the registers at its top.
     Registers,
     /// Where a driver's private data starts: a member, or the aligned end of the struct.
@@ -70,6 +72,9 @@ const OLD_UARG: &str = "ubuf_info";
 const fn uarg(global: &'static str, names: &'static [(&'static str, &'static str)]) -> Field {
     row(global, Source::First(names))
 }
+
+/// Why a packet was dropped (5.17).
+pub const REASONS: &str = "skb_drop_reason";
 
 /// RLIMIT_MEMLOCK's index in `signal_struct.rlim`, times the size of a `struct rlimit`.
 const MEMLOCK: u32 = 8 * 16;
@@ -118,6 +123,7 @@ const REGISTERS: [Field; 9] = [
 
 const MEMBERS: &[Field] = &[
     at("SK_FAMILY", "sock", "__sk_common.skc_family"),
+    at("SK_STATE", "sock", "__sk_common.skc_state"),
     at("SK_COOKIE", "sock", "__sk_common.skc_cookie"),
     at("SK_FLAGS", "sock", "__sk_common.skc_flags"),
     at("SK_NET", "sock", "__sk_common.skc_net.net"),
@@ -210,6 +216,7 @@ const MEMBERS: &[Field] = &[
     at("KIOCB_OPCODE", "io_kiocb", "opcode"),
     at("KIOCB_FD", "io_kiocb", "cqe.fd"),
     row("OMALLOC_TRUESIZE", Source::TrueSize),
+    may("DROP_REASONS", Source::Enum(REASONS)),
     may("NET_PTYPE_ALL", Source::Offset("net", "ptype_all")),
     may("DEV_PTYPE_ALL", Source::Offset("net_device", "ptype_all")),
     may("DEV_TCX_INGRESS", Source::Offset("net_device", "tcx_ingress")),
@@ -308,6 +315,7 @@ fn resolve(types: &KernelTypes, source: Source) -> Option<u32> {
             types.size(of)?;
             Some(if byte(of, member).is_some() { with } else { without })
         }
+        Source::Enum(name) => types.enumerators(name).map(|_| 1),
         Source::Registers => {
             let size = u32::try_from(types.size("pt_regs")?).ok()?;
             Some(STACK - size)
@@ -343,6 +351,7 @@ fn describe(source: Source) -> String {
         Source::First([(of, member), ..]) => format!("struct {of}, member {member}"),
         Source::Renamed(now, ..) => describe(*now),
         Source::AfterDevice => "struct net_device".into(),
+        Source::Enum(name) => format!("enum {name}"),
         Source::TrueSize => "struct sk_buff and struct skb_shared_info".into(),
         Source::First([])
         | Source::Registers

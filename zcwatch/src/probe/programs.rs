@@ -491,6 +491,15 @@ pub const PROGRAMS: &[Program] = &[
         kernels: Kernels::All,
     },
     Program {
+        name: "dropped",
+        attach: Attach::Tracepoint("kfree_skb"),
+        reads: &[
+            WATCHED,
+            &["DROP_REASONS", "SKB_SK", "SK_COOKIE", "SK_FLAGS", "SK_STATE", "SK_ZCKEY"],
+        ],
+        kernels: Kernels::All,
+    },
+    Program {
         name: "tcp_entry",
         attach: Attach::Tracepoint("tcp_sendmsg_locked"),
         reads: &[REGISTER, WATCHED, &["MSG_FLAGS", "MSG_UBUF", "SK_ZCKEY"]],

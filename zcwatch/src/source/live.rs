@@ -9,12 +9,12 @@ use aya::maps::{HashMap, MapData, RingBuf};
 use zcwatch_common::{self as raw, Header, Held, RingKey, kind, state};
 
 use super::{
-    calibrate, call_sites::CallSites, processes::Processes, record, stacks::Stacks,
+    calibrate, call_sites::CallSites, drops::Drops, processes::Processes, record, stacks::Stacks,
     surroundings::Surroundings,
 };
 use crate::{
     event::{Counters, Event, Losses, ProcessFacts, SocketId, What},
-    host::{cgroup::Cgroup, packet, process},
+    host::{cgroup::Cgroup, packet, process, symbols::Symbols},
     probe::{
         Probe, ProbeError, Settings,
         attach::{Filter, Stats},
@@ -47,7 +47,10 @@ pub struct Live {
     /// Closed sockets whose entry in the kernel's table is still to be read and given back.
     closed: VecDeque<(u64, SocketId)>,
     surroundings: Surroundings,
+    /// The kernel's functions.
+    symbols: Symbols,
     stacks: Stacks,
+    drops: Drops,
     /// Where it was asked for.
     call_sites: Option<CallSites>,
     losses: Losses,
@@ -60,10 +63,12 @@ impl Live {
     /// As [`Probe::attach`], and where loopback cannot be used.
     pub fn open(settings: &Settings) -> Result<Self, ProbeError> {
         let mut probe = Probe::attach(settings)?;
-        let stacks = match probe.copies_are_seen() {
-            true => Stacks::ready(),
-            false => Stacks::default(),
+        // Before anything waits for them.
+        let symbols = match probe.copies_are_seen() {
+            true => Symbols::read(),
+            false => Symbols::default(),
         };
+        let drops = Drops::with(probe.drop_reasons());
         let call_sites = match settings.call_sites {
             true => Some(CallSites::new(probe.call_sites()?)),
             false => None,
@@ -92,7 +97,9 @@ impl Live {
             known: BTreeMap::new(),
             closed: VecDeque::new(),
             surroundings: Surroundings::default(),
-            stacks,
+            symbols,
+            stacks: Stacks::default(),
+            drops,
             call_sites,
             losses: Losses::default(),
         })
@@ -219,7 +226,13 @@ impl Live {
         let Some(header) = record::read::<Header>(&item) else { return true };
         let range = |r: &raw::Completed| record::range(r, |index| self.stacks.number(index));
         let what = match header.kind {
-            kind::SEND => record::read(&item).map(|r| What::Send(record::sent(&r))),
+            kind::SEND => record::read(&item).map(|r| {
+                let (dropped, new) = self.drops.of(&r, &mut self.symbols);
+                if let Some(facts) = new {
+                    sink(Event { ts: header.ts, what: What::Drop(facts) });
+                }
+                What::Send(record::sent(&r, dropped))
+            }),
             kind::FAILED => record::read(&item).map(|r| What::Failed(record::failed(&r))),
             kind::IGNORED => record::read(&item).map(|r| What::Ignored(record::ignored(&r))),
             kind::FORKED | kind::EXECUTED | kind::EXITED => {
@@ -228,7 +241,9 @@ impl Live {
             kind::STARTED => record::read(&item).map(|r| What::Started(range(&r))),
             kind::PIECE => record::read(&item).map(|r| What::Merged(range(&r))),
             kind::READ => record::read(&item).map(|r| What::Read(range(&r))),
-            kind::STACK => record::read(&item).and_then(|r| self.stacks.take(&r)).map(What::Stack),
+            kind::STACK => record::read(&item)
+                .and_then(|r| self.stacks.take(&r, &mut self.symbols))
+                .map(What::Stack),
             kind::DEVICE => record::read(&item).map(|r| What::Device(record::device(&r))),
             kind::CLOSED => Some(What::Closed { socket: SocketId(header.cookie) }),
             _ => None,

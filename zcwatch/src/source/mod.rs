@@ -3,6 +3,7 @@
 
 pub mod calibrate;
 mod call_sites;
+mod drops;
 pub mod live;
 mod processes;
 mod record;

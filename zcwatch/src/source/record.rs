@@ -20,7 +20,7 @@ pub(super) fn read<T: AnyBitPattern>(bytes: &[u8]) -> Option<T> {
     bytemuck::try_pod_read_unaligned(bytes.get(..size_of::<T>())?).ok()
 }
 
-pub(super) fn sent(r: &raw::Send) -> Sent {
+pub(super) fn sent(r: &raw::Send, dropped: Option<u16>) -> Sent {
     let failed = r.notes & note::KEPT_ID != 0;
     Sent {
         socket: SocketId(r.head.cookie),
@@ -28,6 +28,7 @@ pub(super) fn sent(r: &raw::Send) -> Sent {
         id_exact: r.notes & note::ID_EXACT != 0,
         bytes: u32::try_from(r.ret).unwrap_or(0),
         errno: failed.then_some(-r.ret),
+        dropped,
         entry: (r.entry_ns != 0).then_some(r.entry_ns),
         pid: r.head.tgid,
         tid: r.tid,

@@ -13,21 +13,15 @@ const CALLERS: usize = 5;
 /// what led to the callers, and the program that looked, are no part of them.
 #[derive(Debug, Default)]
 pub struct Stacks {
-    symbols: Symbols,
     told: BTreeMap<Vec<String>, u16>,
     numbers: BTreeMap<u32, u16>,
 }
 
 impl Stacks {
-    /// With the names of all functions, before anything waits for them.
-    pub fn ready() -> Self {
-        Self { symbols: Symbols::read(), ..Self::default() }
-    }
-
     /// Takes a record; returns what is new.
-    pub fn take(&mut self, stack: &raw::Stack) -> Option<StackFacts> {
+    pub fn take(&mut self, stack: &raw::Stack, symbols: &mut Symbols) -> Option<StackFacts> {
         let end = stack.frames.iter().position(|f| *f == 0).unwrap_or(stack.frames.len());
-        let names = self.symbols.names(&stack.frames[..end]);
+        let names = symbols.names(&stack.frames[..end]);
         let calls = calls(stack.of, names)?;
         let next = u16::try_from(self.told.len() + 1).ok()?;
         if let Some(known) = self.told.get(&calls) {

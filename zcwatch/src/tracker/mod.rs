@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     event::{
-        DeviceFacts, Event, Limits, LinkChange, Losses, PlainSends, ProcessFacts, SocketFacts,
-        SocketId, StackFacts, Tunnel, What,
+        DeviceFacts, DropFacts, Event, Limits, LinkChange, Losses, PlainSends, ProcessFacts,
+        SocketFacts, SocketId, StackFacts, Tunnel, What,
     },
     host::packet::Sniffer,
 };
@@ -31,6 +31,8 @@ use story::Story;
 pub type Devices = BTreeMap<u16, DeviceFacts>;
 /// Calls that led to copies, by their number.
 pub type Stacks = BTreeMap<u16, StackFacts>;
+/// What dropped sends, by its number.
+pub type Drops = BTreeMap<u16, DropFacts>;
 
 /// Changes of one kind that are remembered; more than any sane host makes in a watch.
 const CHANGES: usize = 4096;
@@ -53,6 +55,7 @@ pub struct Tracker {
     looks: Looks,
     devices: Devices,
     stacks: Stacks,
+    drops: Drops,
     processes: BTreeMap<u32, ProcessFacts>,
     sniffers: BTreeMap<(u32, u32, u64), SnifferSeen>,
     unreadable: Vec<u32>,
@@ -109,6 +112,9 @@ impl Tracker {
             What::CallSite(site) => self.of(site.socket, |s, _| s.sent_from(site)),
             What::Stack(facts) => {
                 self.stacks.insert(facts.index, facts.clone());
+            }
+            What::Drop(facts) => {
+                self.drops.insert(facts.index, facts.clone());
             }
             What::Process(facts) => {
                 self.processes.insert(facts.pid, facts.clone());
@@ -169,6 +175,7 @@ impl Tracker {
                 .collect(),
             devices: self.devices.clone(),
             stacks: self.stacks.clone(),
+            drops: self.drops.clone(),
             processes: self.processes.clone(),
             sniffers: self.sniffers.values().cloned().collect(),
             unreadable_netns: self.unreadable.clone(),

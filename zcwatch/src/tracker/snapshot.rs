@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Devices, Stacks,
+    Devices, Drops, Stacks,
     ended::Alike,
     evidence::{Evidence, Group},
     socket::Waits,
@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub devices: Devices,
     /// Calls that led to copies, by their number.
     pub stacks: Stacks,
+    /// What dropped sends.
+    pub drops: Drops,
     /// Watched processes.
     pub processes: BTreeMap<u32, ProcessFacts>,
     /// Packet sockets on every protocol, seen at any time in the window.
@@ -112,6 +114,10 @@ pub enum Agreement {
     No,
 }
 
+/// How a send failed: its errno, and [`crate::event::DropFacts::index`] of what dropped it, where that was
+/// seen.
+pub type SendError = (i32, Option<u16>);
+
 /// One socket.
 #[derive(Clone, Debug)]
 pub struct SocketSnapshot {
@@ -143,8 +149,8 @@ pub struct SocketSnapshot {
     pub last_failure: Option<FailedSend>,
     /// Sends in flight when it failed.
     pub failed_with: u64,
-    /// Sends that failed and kept their id, by errno, as far as events told.
-    pub errors: BTreeMap<i32, u64>,
+    /// Sends that failed and kept their id, by errno and what dropped them, as far as events told.
+    pub errors: BTreeMap<SendError, u64>,
     /// How the application waits for its notifications, as far as events told.
     pub waits: Waits,
     /// The kernel's counters, where they were read.

@@ -10,11 +10,14 @@ use crate::{
         Context, Finding, FindingId, Severity,
         words::{count, device, in_netns, memory, moment, process_of, shell},
     },
-    event::{FailedSend, Limit, Limits},
+    event::{DropFacts, FailedSend, Limit, Limits},
     output::names::grouped,
     probe::hooks::Certainty,
     sums::add,
-    tracker::{Snapshot, snapshot::SocketSnapshot},
+    tracker::{
+        Snapshot,
+        snapshot::{SendError, SocketSnapshot},
+    },
 };
 
 /// Default of `net.core.optmem_max` in 6.12 and later, bytes.
@@ -226,31 +229,31 @@ fn one_memlock(
 
 /// Sends that failed below the socket: the id was taken, and the datagram is gone.
 pub(super) fn device_drop(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
-    type Key = (Option<u16>, Option<i32>);
+    type Key = (Option<u16>, Option<SendError>);
     let mut all: BTreeMap<Key, (u64, About<'_>)> = BTreeMap::new();
     for part in About::those(snapshot, Mark::Errors).parts {
         let s = part.socket;
-        let mut take = |errno, n| {
-            let (sends, about) = all.entry((s.device, errno)).or_default();
+        let mut take = |error, n| {
+            let (sends, about) = all.entry((s.device, error)).or_default();
             add(sends, n);
             about.parts.push(part);
         };
         // Where events were lost the counters know how many there were, and not with which error.
         if s.errors_told() {
-            s.errors.iter().for_each(|(errno, n)| take(Some(*errno), *n));
+            s.errors.iter().for_each(|(error, n)| take(Some(*error), *n));
         } else if s.counts.with_error > 0 {
             take(None, s.counts.with_error);
         }
     }
-    let one = |((index, errno), (n, about)): (Key, (u64, About<'_>))| {
-        one_drop(index, errno, n, &about, snapshot, context)
+    let one = |((index, error), (n, about)): (Key, (u64, About<'_>))| {
+        one_drop(index, error, n, &about, snapshot, context)
     };
     all.into_iter().map(one).collect()
 }
 
 fn one_drop(
     index: Option<u16>,
-    errno: Option<i32>,
+    error: Option<SendError>,
     n: u64,
     about: &About<'_>,
     snapshot: &Snapshot,
@@ -262,18 +265,32 @@ fn one_drop(
     let netns = facts.map(|d| d.netns).or(first.map(|p| p.socket.facts.netns)).unwrap_or(0);
     let inside = |command: String| in_netns(&command, netns, snapshot, context);
     let word = shell(&name);
-    let (by, remedies) = match errno {
-        Some(libc::ENOBUFS) if facts.is_some() => (
-            ": a full queue or a tc program dropped them",
-            vec![
-                inside(format!("tc -s qdisc show dev {word}")),
-                inside(format!("tc filter show dev {word} egress")),
-            ],
-        ),
-        Some(libc::ENOBUFS) => (": a full queue or a tc program dropped them", Vec::new()),
-        Some(libc::EPERM) => (": a firewall dropped them", vec![inside("nft list ruleset".into())]),
-        _ => ("", Vec::new()),
+    let drop = error.and_then(|(_, drop)| snapshot.drops.get(&drop?));
+    let errno = error.map(|(errno, _)| errno);
+    let reason = drop.and_then(|d| d.reason.as_deref());
+    let culprit = match reason {
+        Some(reason) => Culprit::seen(reason),
+        None => errno.and_then(Culprit::by_errno),
     };
+    let by = match (culprit, reason) {
+        (Some(culprit), _) => format!(": {} dropped them", culprit.name()),
+        (None, Some(reason)) => format!(": they were dropped ({reason})"),
+        (None, None) => String::new(),
+    };
+    let commands = match culprit {
+        Some(Culprit::Queue) => &[Command::Queue][..],
+        Some(Culprit::TcProgram) => &[Command::TcProgram],
+        Some(Culprit::QueueOrTcProgram) => &[Command::Queue, Command::TcProgram],
+        Some(Culprit::Firewall) => &[Command::Firewall],
+        Some(Culprit::CgroupProgram) => &[Command::CgroupPrograms],
+        None => &[],
+    };
+    let remedies = commands.iter().filter_map(|command| match command {
+        Command::Queue => facts.map(|_| inside(format!("tc -s qdisc show dev {word}"))),
+        Command::TcProgram => facts.map(|_| inside(format!("tc filter show dev {word} egress"))),
+        Command::Firewall => Some(inside("nft list ruleset".into())),
+        Command::CgroupPrograms => Some("bpftool cgroup tree".into()),
+    });
     let with = errno.map_or_else(String::new, |e| format!(" with {}", errno_name(e)));
     let on = if index.is_some() { format!(" on {name}") } else { String::new() };
     let doubt = about.parts.iter().any(|p| p.socket.overlapped);
@@ -284,12 +301,72 @@ fn one_drop(
         sockets: about.ids(),
         folded: about.folded(),
         sentence: format!("{} failed{with}{on} and kept their ids{by}", count(n, "send")),
-        evidence:
-            "the call returned an error after the id was taken, so the send completes and is \
-                   notified like any other; it is no limit on zerocopy"
-                .into(),
-        remedies,
+        evidence: format!(
+            "{}the call returned an error after the id was taken, so the send completes and is \
+             notified like any other; it is no limit on zerocopy",
+            drop.map(seen_dropping).unwrap_or_default()
+        ),
+        remedies: remedies.collect(),
         certainty: if doubt { Certainty::Inferred } else { Certainty::Measured },
+    }
+}
+
+/// What drops a datagram in the call that sends it.
+#[derive(Clone, Copy)]
+enum Culprit {
+    Queue,
+    TcProgram,
+    QueueOrTcProgram,
+    Firewall,
+    CgroupProgram,
+}
+
+enum Command {
+    Queue,
+    TcProgram,
+    Firewall,
+    CgroupPrograms,
+}
+
+impl Culprit {
+    /// By the kernel's own reason.
+    fn seen(reason: &str) -> Option<Self> {
+        match reason {
+            "TC_EGRESS" => Some(Self::TcProgram),
+            "NETFILTER_DROP" => Some(Self::Firewall),
+            "BPF_CGROUP_EGRESS" => Some(Self::CgroupProgram),
+            reason if reason.starts_with("QDISC_") => Some(Self::Queue),
+            _ => None,
+        }
+    }
+
+    /// By what the call returned, where the kernel gives no reasons.
+    fn by_errno(errno: i32) -> Option<Self> {
+        match errno {
+            libc::ENOBUFS => Some(Self::QueueOrTcProgram),
+            libc::EPERM => Some(Self::Firewall),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Queue => "the device's queue",
+            Self::TcProgram => "a tc program",
+            Self::QueueOrTcProgram => "a full queue or a tc program",
+            Self::Firewall => "a firewall",
+            Self::CgroupProgram => "a cgroup's eBPF program",
+        }
+    }
+}
+
+/// The drop as the kernel told it: "dropped in nf_hook_slow (NETFILTER_DROP); ".
+fn seen_dropping(drop: &DropFacts) -> String {
+    let function = drop.function.as_deref().map_or_else(String::new, |f| format!(" in {f}"));
+    match &drop.reason {
+        Some(reason) => format!("dropped{function} ({reason}); "),
+        None if function.is_empty() => String::new(),
+        None => format!("dropped{function}; "),
     }
 }
 

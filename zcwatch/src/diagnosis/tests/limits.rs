@@ -253,6 +253,40 @@ fn a_drop_below_the_socket_is_no_limit() {
 }
 
 #[test]
+fn what_was_seen_dropping_is_named() {
+    let scene = |reason, function| {
+        let scene = Scene::new().udp().sends(Burst::of(20, out(ETH1)));
+        only(&scene.drops(7, libc::ENOBUFS, reason, function).snapshot())
+    };
+    let f = scene(Some("TC_EGRESS"), "__dev_queue_xmit");
+    assert_eq!(
+        f.sentence,
+        "7 sends failed with ENOBUFS on eth1 and kept their ids: a tc program dropped them"
+    );
+    assert!(f.evidence.starts_with("dropped in __dev_queue_xmit (TC_EGRESS); the call"));
+    assert_eq!(
+        f.remedies,
+        [format!("tc filter show dev eth1 egress   (in network namespace {THERE})")]
+    );
+    let by = |reason, function, by: &str| {
+        let f = scene(reason, function);
+        assert!(f.sentence.ends_with(by), "{}", f.sentence);
+        f.remedies.len()
+    };
+    let queue = ": the device's queue dropped them";
+    assert_eq!(by(Some("QDISC_DROP"), "kfree_skb_list_reason", queue), 1);
+    assert_eq!(by(Some("QDISC_OVERLIMIT"), "kfree_skb_list_reason", queue), 1);
+    assert_eq!(by(Some("NETFILTER_DROP"), "nf_hook_slow", ": a firewall dropped them"), 1);
+    let program = ": a cgroup's eBPF program dropped them";
+    assert_eq!(by(Some("BPF_CGROUP_EGRESS"), "ip_finish_output", program), 1);
+    // A reason that this version does not know is the kernel's own word; without one, the error tells.
+    assert_eq!(by(Some("NEIGH_FAILED"), "neigh_x", ": they were dropped (NEIGH_FAILED)"), 0);
+    let either = ": a full queue or a tc program dropped them";
+    assert_eq!(by(None, "__dev_queue_xmit", either), 2);
+    assert!(scene(None, "__dev_queue_xmit").evidence.starts_with("dropped in __dev_queue_xmit; "));
+}
+
+#[test]
 fn drops_of_one_kind_are_one_finding() {
     let snapshot = Scene::new()
         .udp()

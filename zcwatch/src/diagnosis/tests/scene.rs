@@ -7,12 +7,12 @@ use zcwatch_common::{mark, sign, stage};
 use crate::{
     diagnosis::{Context, judge},
     event::{
-        CopySeen, Counters, DeviceFacts, Endpoint, Event, FailedSend, Family, Hop, Limits, Losses,
-        PlainSends, ProcessFacts, Protocol, Range, Sent, SocketFacts, SocketId, StackFacts, Tunnel,
-        Way, What,
+        CopySeen, Counters, DeviceFacts, DropFacts, Endpoint, Event, FailedSend, Family, Hop,
+        Limits, Losses, PlainSends, ProcessFacts, Protocol, Range, Sent, SocketFacts, SocketId,
+        StackFacts, Tunnel, Way, What,
     },
     host::packet::Sniffer,
-    tracker::{Snapshot, Tracker, socket::LATE},
+    tracker::{Snapshot, Tracker, snapshot::SendError, socket::LATE},
 };
 
 /// The namespace that zcwatch runs in, and another one.
@@ -348,6 +348,7 @@ impl Scene {
                 id_exact: true,
                 bytes: burst.bytes,
                 errno: None,
+                dropped: None,
                 entry: Some(begin),
                 pid: 10,
                 tid: 11,
@@ -396,11 +397,23 @@ impl Scene {
     }
 
     /// Sends that fail below the socket, and complete all the same.
-    pub fn errors(mut self, count: u32, errno: i32, way: Way) -> Self {
+    pub fn errors(self, count: u32, errno: i32, way: Way) -> Self {
+        self.dropped(count, (errno, None), way)
+    }
+
+    /// Those that something was seen dropping.
+    pub fn drops(mut self, count: u32, errno: i32, reason: Option<&str>, function: &str) -> Self {
+        let index = 7;
+        let (reason, function) = (reason.map(str::to_owned), Some(function.to_owned()));
+        self.tell(What::Drop(DropFacts { index, reason, function }));
+        self.dropped(count, (errno, Some(index)), out(ETH1))
+    }
+
+    fn dropped(mut self, count: u32, (errno, dropped): SendError, way: Way) -> Self {
         for _ in 0..count {
             let id = self.next;
             self.now += 10_000;
-            self = self.sent_with(0, Some(errno));
+            self = self.sent_as(0, Some(errno), dropped);
             let socket = self.facts[self.facts.len() - 1].socket;
             let range = Range { socket, lo: id, hi: id, copied: false, way };
             self.tell(What::Started(range));
@@ -480,7 +493,11 @@ impl Scene {
         self.sent_with(bytes, None)
     }
 
-    fn sent_with(mut self, bytes: u32, errno: Option<i32>) -> Self {
+    fn sent_with(self, bytes: u32, errno: Option<i32>) -> Self {
+        self.sent_as(bytes, errno, None)
+    }
+
+    fn sent_as(mut self, bytes: u32, errno: Option<i32>, dropped: Option<u16>) -> Self {
         let socket = self.facts[self.facts.len() - 1].socket;
         let sent = Sent {
             socket,
@@ -488,6 +505,7 @@ impl Scene {
             id_exact: true,
             bytes,
             errno,
+            dropped,
             entry: Some(self.now),
             pid: 10,
             tid: 11,

@@ -7,9 +7,9 @@ use zcwatch_common::MAX_HOPS;
 use crate::{
     diagnosis::Context,
     event::{
-        CallSite, CopySeen, Counters, DeviceFacts, Endpoint, Event, FailedSend, Family, Hop,
-        IgnoredSend, Limit, Limits, LinkChange, Losses, PlainSends, ProcessFacts, Protocol, Range,
-        Sent, SocketFacts, SocketId, StackFacts, Tunnel, Way, What,
+        CallSite, CopySeen, Counters, DeviceFacts, DropFacts, Endpoint, Event, FailedSend, Family,
+        Hop, IgnoredSend, Limit, Limits, LinkChange, Losses, PlainSends, ProcessFacts, Protocol,
+        Range, Sent, SocketFacts, SocketId, StackFacts, Tunnel, Way, What,
     },
     host::packet::Sniffer,
     output::json::{About, HookRow},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How many kinds there are.
-pub const KINDS: usize = 20;
+pub const KINDS: usize = 21;
 
 /// Where a new kind is forgotten in [`every`], this does not compile.
 pub fn kind(what: &What) -> usize {
@@ -43,6 +43,7 @@ pub fn kind(what: &What) -> usize {
         What::Losses(_) => 17,
         What::Stack(_) => 18,
         What::CallSite(_) => 19,
+        What::Drop(_) => 20,
     }
 }
 
@@ -93,6 +94,7 @@ pub fn every(n: u64, text: &str, known: bool) -> Vec<Event> {
             id_exact: known,
             bytes: n32,
             errno: known.then_some(i32),
+            dropped: known.then_some(n16),
             entry: known.then_some(n),
             pid: n32,
             tid: n32,
@@ -130,6 +132,11 @@ pub fn every(n: u64, text: &str, known: bool) -> Vec<Event> {
             heard: known.then_some(known),
         }),
         What::CallSite(CallSite { socket, pid: n32, sends: n, calls: vec![name.clone()] }),
+        What::Drop(DropFacts {
+            index: n16,
+            reason: known.then(|| name.clone()),
+            function: known.then(|| name.clone()),
+        }),
         What::Stack(StackFacts { index: n16, calls: vec![name.clone()] }),
         What::Process(ProcessFacts {
             pid: n32,

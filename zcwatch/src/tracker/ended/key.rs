@@ -5,7 +5,7 @@ use crate::{
     event::Protocol,
     tracker::{
         evidence::{Evidence, Group, talks_ipv4},
-        snapshot::{Agreement, LOOK, SocketSnapshot},
+        snapshot::{Agreement, LOOK, SendError, SocketSnapshot},
     },
 };
 
@@ -69,7 +69,7 @@ struct Apart {
     pulled: Option<Option<u16>>,
     /// The most frequent first, and who was there meanwhile.
     evidence: Vec<(Evidence, Option<(usize, usize)>)>,
-    errors: Vec<i32>,
+    errors: Vec<SendError>,
     errors_told: bool,
 }
 

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::{
     evidence::{Evidence, Group, Message},
     ids::Line,
-    snapshot::Counts,
+    snapshot::{Counts, SendError},
     story::Stories,
 };
 use crate::{
@@ -56,7 +56,7 @@ pub struct SocketTracker {
     /// When that was counted.
     failed_at: u64,
     /// Sends that failed and kept their id, by errno.
-    errors: BTreeMap<i32, u64>,
+    errors: BTreeMap<SendError, u64>,
     waits: Waits,
     stories: Option<Stories>,
     call_sites: Vec<CallSite>,
@@ -116,7 +116,7 @@ impl SocketTracker {
         self.taken = self.taken.max(at + 1);
         self.waits.sent(self.taken.saturating_sub(self.base), ts);
         if let Some(errno) = sent.errno {
-            *self.errors.entry(errno).or_default() += 1;
+            *self.errors.entry((errno, sent.dropped)).or_default() += 1;
         }
         let message = Message {
             bytes: sent.bytes,

@@ -43,6 +43,7 @@ fn sent(id: u32) -> What {
         id_exact: true,
         bytes: 1,
         errno: None,
+        dropped: None,
         entry: None,
         pid: 1,
         tid: 1,

@@ -219,7 +219,20 @@ impl Kernel {
         self.truth.claims(id, open.entry, now, (!failed).then_some(bytes));
         let errno = failed.then_some(EPERM);
         let (entry, more) = (open.entry, open.more);
-        let sent = Sent { socket, id, id_exact, bytes, errno, entry, pid, tid, fd, more, before };
+        let sent = Sent {
+            socket,
+            id,
+            id_exact,
+            bytes,
+            errno,
+            dropped: None,
+            entry,
+            pid,
+            tid,
+            fd,
+            more,
+            before,
+        };
         out.push(Event { ts: now, what: What::Send(sent) });
     }
 

@@ -120,6 +120,7 @@ fn sent(socket: SocketId, id: u32) -> Sent {
         id_exact: true,
         bytes: 16384,
         errno: None,
+        dropped: None,
         entry: None,
         pid: 10,
         tid: 10,
