@@ -87,36 +87,27 @@ fn enobufs_memlock() -> Result<()> {
 
 #[test]
 fn device_drop() -> Result<()> {
-    let path = Topology::with(Layout::Veth, &[Tweak::TcDrop(End::Client, Direction::Egress)])?;
-    let to = path.closed_port(Family::V6);
-    let line = format!("send --protocol udp --to {to} --recverr --sizes 1400 --count 20");
-    let (report, truth) = watch(&path, &line, WITHOUT_TIMING)?;
-    assert_eq!(truth.sends_with_error, 20);
-    assert_findings(&report, &["device-drop"]);
-    assert_says(
-        &report,
-        "device-drop",
-        "20 sends failed with ENOBUFS",
-        &[&format!("and kept their ids: {} dropped them", culprit("a tc program")?)],
-    )
+    let drop = Tweak::TcDrop(End::Client, Direction::Egress);
+    assert_dropped(&[drop], Family::V6, 1400, "a tc program")
 }
 
 #[test]
 fn device_drop_by_a_queue() -> Result<()> {
-    // The queue takes no packet that is larger than the MTU was when it was made.
+    // It takes no packet that is larger than the MTU was when it was made.
     let tweaks = [Tweak::Rate(1_000_000), Tweak::Mtu(9000)];
-    let path = Topology::with(Layout::Veth, &tweaks)?;
-    let to = path.closed_port(Family::V4);
-    let line = format!("send --protocol udp --to {to} --recverr --sizes 8000 --count 20");
+    assert_dropped(&tweaks, Family::V4, 8000, "the device's queue")
+}
+
+/// Datagrams of this size are dropped in the call, and zcwatch says by whom.
+fn assert_dropped(tweaks: &[Tweak], family: Family, size: u32, by: &'static str) -> Result<()> {
+    let path = Topology::with(Layout::Veth, tweaks)?;
+    let to = path.closed_port(family);
+    let line = format!("send --protocol udp --to {to} --recverr --sizes {size} --count 20");
     let (report, truth) = watch(&path, &line, WITHOUT_TIMING)?;
     assert_eq!(truth.sends_with_error, 20);
     assert_findings(&report, &["device-drop"]);
-    assert_says(
-        &report,
-        "device-drop",
-        "20 sends failed with ENOBUFS on client0 ",
-        &[&format!("and kept their ids: {} dropped them", culprit("the device's queue")?)],
-    )
+    let end = format!("and kept their ids: {} dropped them", culprit(by)?);
+    assert_says(&report, "device-drop", "20 sends failed with ENOBUFS", &[&end])
 }
 
 /// Who dropped what failed with ENOBUFS: the kernel gives its reasons from 5.17 on.
