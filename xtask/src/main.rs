@@ -4,11 +4,13 @@
 //! - `test` runs every test, those that need root included.
 //! - `vm` runs scenarios in guests with other kernels.
 //! - `bench` measures what watching costs.
+//! - `pictures` makes the README's pictures of the screen.
 
 mod bench;
 mod cache;
 mod ebpf;
 mod fetch;
+mod pictures;
 mod process;
 mod test;
 mod tree;
@@ -48,6 +50,8 @@ enum Task {
         #[command(subcommand)]
         task: bench::BenchTask,
     },
+    /// Make the pictures of the screen in docs/pictures (as root)
+    Pictures,
 }
 
 #[derive(Subcommand)]
@@ -77,5 +81,6 @@ fn run(cli: &Cli) -> Result<()> {
         Task::Test { no_guests } => test::run(&tree, !no_guests),
         Task::Vm(arguments) => vm::run(&tree, arguments),
         Task::Bench { task } => bench::run(&tree, task),
+        Task::Pictures => pictures::run(&tree),
     }
 }

@@ -6,15 +6,24 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{diagnosis::FindingId, probe::attach::Hooks};
+use crate::{
+    diagnosis::FindingId,
+    probe::{Settings, attach::Hooks},
+    tui::theme::Theme,
+};
 pub use whom::Whom;
 
 /// Says why a process's MSG_ZEROCOPY sends are copied, refused or slow to complete.
+///
+/// Without a command it shows that on the screen, of the processes that the options choose, or of
+/// all.
 #[derive(Debug, Parser)]
 #[command(
     name = "zcwatch",
     version,
     arg_required_else_help = false,
+    args_conflicts_with_subcommands = true,
+    override_usage = "zcwatch [OPTIONS] [-- <CMD>...]\n       zcwatch <COMMAND> [OPTIONS]",
     after_help = "Exit codes: 0 done, 1 error, 2 usage, 3 a finding of --fail-on holds, 4 nothing \
                   could be watched, 130/143 interrupted."
 )]
@@ -22,6 +31,68 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Without a command: the screen.
+    #[command(flatten)]
+    pub screen: Screen,
+}
+
+/// The screen: whom to watch, and how it looks. Without a command, zcwatch shows it.
+#[derive(Debug, Args)]
+pub struct Screen {
+    /// Whom to watch
+    #[command(flatten)]
+    pub whom: Whom,
+    /// Leave this finding out; may be given more than once
+    #[arg(long, value_name = "FINDING")]
+    pub ignore: Vec<FindingId>,
+    /// By what
+    #[command(flatten)]
+    pub means: Means,
+    /// Say from which functions of the programs is sent; costs a walk over the stack a send
+    #[arg(long)]
+    pub user_stacks: bool,
+    /// How the screen looks
+    #[command(flatten)]
+    pub looks: Appearance,
+    /// Where CMD's output goes, which must not go to the screen [default: nowhere]
+    #[arg(long, value_name = "FILE", requires = "command")]
+    pub output: Option<PathBuf>,
+    /// Print the configuration file as it is without any change, and end
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+/// By what is watched.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Means {
+    /// Size of the event buffer in bytes, a power of two
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
+    pub ring_size: u32,
+    /// Which hooks to use
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t)]
+    pub hooks: Hooks,
+}
+
+impl Means {
+    /// What the probes are told of it.
+    #[must_use]
+    pub fn settings(self) -> Settings {
+        Settings { ring_bytes: self.ring_size, hooks: self.hooks, ..Settings::default() }
+    }
+}
+
+/// How the screen looks, and what it leaves behind.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Appearance {
+    /// Colours and keys; else ~/.config/zcwatch/config.toml, if it is there
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Which colours [default: as configured, or dark]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub theme: Option<Theme>,
+    /// Write what happens to zcwatch itself to this file
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
 }
 
 /// The subcommands.
@@ -79,12 +150,9 @@ pub struct Report {
     /// Leave this finding out; may be given more than once
     #[arg(long, value_name = "FINDING")]
     pub ignore: Vec<FindingId>,
-    /// Size of the event buffer in bytes, a power of two
-    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
-    pub ring_size: u32,
-    /// Which hooks to use
-    #[arg(long, value_enum, value_name = "WHICH", default_value_t)]
-    pub hooks: Hooks,
+    /// By what
+    #[command(flatten)]
+    pub means: Means,
     /// Say from which functions of the programs is sent; costs a walk over the stack a send
     #[arg(long)]
     pub user_stacks: bool,
@@ -111,12 +179,9 @@ pub struct Trace {
     /// Seconds since the start instead of the time of day
     #[arg(long)]
     pub relative: bool,
-    /// Size of the event buffer in bytes, a power of two
-    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
-    pub ring_size: u32,
-    /// Which hooks to use
-    #[arg(long, value_enum, value_name = "WHICH", default_value_t)]
-    pub hooks: Hooks,
+    /// By what
+    #[command(flatten)]
+    pub means: Means,
 }
 
 /// `trace --format`.
@@ -165,6 +230,12 @@ pub struct Demo {
     /// that differs
     #[arg(long, conflicts_with = "scenario")]
     pub all: bool,
+    /// Show it on the screen instead of a report, until it is left
+    #[arg(long, conflicts_with_all = ["all", "list", "duration", "format"])]
+    pub tui: bool,
+    /// Colours, keys and log of the screen
+    #[command(flatten)]
+    pub looks: Appearance,
     /// How long to watch each: 3s, 500ms [default: 3s, with --all as long as it needs]
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,

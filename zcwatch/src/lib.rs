@@ -13,3 +13,4 @@ pub mod source;
 pub mod sums;
 pub mod target;
 pub mod tracker;
+pub mod tui;

@@ -11,6 +11,22 @@ use super::{row::Row, tool::Tool};
 pub enum BenchTask {
     /// What watching costs the watched sender and its neighbours (as root)
     Overhead(Overhead),
+    /// What the screen costs while nothing happens, and how soon a key is seen while much does (as
+    /// root)
+    Tui(Tui),
+}
+
+/// `bench tui`.
+#[derive(Debug, Args)]
+pub struct Tui {
+    /// How long the idle screen is watched
+    #[arg(long, default_value = "30")]
+    pub seconds: NonZeroU32,
+    /// Keys pressed, for each load
+    #[arg(long, default_value = "200")]
+    pub keys: NonZeroU32,
+    #[command(flatten)]
+    pub cpus: Cpus,
 }
 
 /// `bench overhead`.

@@ -15,6 +15,7 @@ mod result;
 mod row;
 mod statistics;
 mod tool;
+mod tui;
 mod usage;
 
 pub use arguments::BenchTask;
@@ -30,5 +31,6 @@ use crate::tree::Tree;
 pub fn run(tree: &Tree, task: &BenchTask) -> Result<()> {
     match task {
         BenchTask::Overhead(arguments) => overhead::run(tree, arguments),
+        BenchTask::Tui(arguments) => tui::run(tree, arguments),
     }
 }

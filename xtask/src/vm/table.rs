@@ -14,16 +14,8 @@ const TRACEPOINTS_OF_SENDS: On = On::Between(
 );
 const OPTMEM: On =
     On::From((6, 12), "optmem_max is not of a namespace there, and the host's is left alone");
-/// Where tasks are preempted in the kernel, a program that is interrupted so is skipped for all
-/// others on that CPU (docs/kernel-notes.md). Copies of the programs make up for that, but not every
-/// run of these tests has been right there. `--everywhere` has them run there too.
-const STEADY: On = On::Before((7, 0), "not every run is right there");
-const STEADY_TYPES_OF_MODULES: On = On::Between(
-    (5, 11),
-    "it has no types of modules, so that a veth's programs are not seen",
-    (7, 0),
-    "not every run is right there",
-);
+const TYPES_OF_MODULES: On =
+    On::From((5, 11), "it has no types of modules, so that a veth's programs are not seen");
 const CHOSEN: On =
     On::Between((6, 12), "they are the default there", (7, 0), "they are the default there");
 
@@ -61,24 +53,24 @@ const ROWS: &[Row] = &[
     Row("leftovers", "nothing_of_the_default_hooks", On::All),
     Row("leftovers", "nothing_of_trampolines", CHOSEN),
     Row("leftovers", "nothing_of_doctor_or_a_refusal", On::All),
-    Row("rows", "devices::loopback_copies_everything_on_delivery", STEADY),
-    Row("rows", "devices::a_cable_copies_on_delivery", STEADY),
-    Row("rows", "devices::a_cable_with_xdp_copies_in_secret", STEADY_TYPES_OF_MODULES),
-    Row("rows", "devices::what_is_forwarded_is_copied_where_it_is_delivered", STEADY),
-    Row("rows", "kernels::what_has_no_receiver_is_copied_on_its_way_or_not_at_all", STEADY),
-    Row("rows", "features::without_checksums_everything_is_copied", STEADY),
+    Row("rows", "devices::loopback_copies_everything_on_delivery", On::All),
+    Row("rows", "devices::a_cable_copies_on_delivery", On::All),
+    Row("rows", "devices::a_cable_with_xdp_copies_in_secret", TYPES_OF_MODULES),
+    Row("rows", "devices::what_is_forwarded_is_copied_where_it_is_delivered", On::All),
+    Row("rows", "kernels::what_has_no_receiver_is_copied_on_its_way_or_not_at_all", On::All),
+    Row("rows", "features::without_checksums_everything_is_copied", On::All),
     Row(
         "rows",
         "features::without_sg_packets_are_made_linear_and_segments_copied_in_secret",
-        STEADY,
+        On::All,
     ),
-    Row("rows", "listeners::on_the_sending_device_they_copy", STEADY),
-    Row("rows", "tunnels::a_tunnel_copies_at_once_whether_it_is_read_or_not", STEADY),
-    Row("rows", "options::corked_datagrams_are_copied_at_send", STEADY),
-    Row("rows", "drops::what_is_dropped_on_its_way_out_is_not_copied", STEADY),
-    Row("rows", "encrypted::wireguard_copies_datagrams_and_streams_in_secret", STEADY),
+    Row("rows", "listeners::on_the_sending_device_they_copy", On::All),
+    Row("rows", "tunnels::a_tunnel_copies_at_once_whether_it_is_read_or_not", On::All),
+    Row("rows", "options::corked_datagrams_are_copied_at_send", On::All),
+    Row("rows", "drops::what_is_dropped_on_its_way_out_is_not_copied", On::All),
+    Row("rows", "encrypted::wireguard_copies_datagrams_and_streams_in_secret", On::All),
     Row("rows", "encrypted::wireguard_is_known_by_its_device_too", TRACEPOINTS_OF_SENDS),
-    Row("rows", "encrypted::ipsec_copies_datagrams_at_send_and_streams_when_it_sums_them", STEADY),
+    Row("rows", "encrypted::ipsec_copies_datagrams_at_send_and_streams_when_it_sums_them", On::All),
     Row("rows", "encrypted::what_ipsec_copies_is_not_blamed_on_a_program", TRACEPOINTS_OF_SENDS),
     Row("scenarios", "limits::option_memory", OPTMEM),
     Row("scenarios", "limits::the_flag_without_so_zerocopy_is_ignored", On::All),
@@ -87,7 +79,7 @@ const ROWS: &[Row] = &[
     Row("scenarios", "agree::trampolines_and_tracepoints_say_the_same", TRACEPOINTS_OF_SENDS),
     Row("scenarios", "attach::what_was_sent_before_is_counted_apart", On::All),
     Row("traffic", "findings::device_drop", On::All),
-    Row("traffic", "stress::ten_thousand_sends", STEADY),
+    Row("traffic", "stress::ten_thousand_sends", On::All),
 ];
 
 /// What runs in guests with these parameters.
@@ -96,7 +88,7 @@ const LOCKED: &[(Parameters, &[Row])] = &[
         INTEGRITY,
         &[
             Row("lockdown", "integrity_forbids_nothing_that_is_needed", On::All),
-            Row("rows", "devices::loopback_copies_everything_on_delivery", STEADY),
+            Row("rows", "devices::loopback_copies_everything_on_delivery", On::All),
             Row("scenarios", "ids::what_is_in_flight_at_the_close_stays_counted", On::All),
         ],
     ),

@@ -3,12 +3,13 @@
 
 use std::{
     ffi::CString,
+    fs::File,
     io::{self, PipeWriter, Read, Write},
     os::{
         fd::AsRawFd,
         unix::process::{CommandExt, ExitStatusExt},
     },
-    process::{Child, Command, ExitStatus},
+    process::{Child, Command, ExitStatus, Stdio},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -48,6 +49,29 @@ pub(super) enum CommandError {
     Denied(String),
 }
 
+/// What a command says, and hears.
+#[derive(Debug, Default)]
+pub(crate) enum Voice {
+    /// It shares the terminal with us.
+    #[default]
+    Shared,
+    /// It hears nothing, and what it says goes into this file; `None`: nowhere.
+    Mute(Option<File>),
+}
+
+impl Voice {
+    fn give(self, command: &mut Command) -> io::Result<()> {
+        let Self::Mute(file) = self else { return Ok(()) };
+        let (out, error) = match file {
+            Some(file) => (Stdio::from(file.try_clone()?), Stdio::from(file)),
+            None => (Stdio::null(), Stdio::null()),
+        };
+        // Ctrl-Z and Ctrl-C are for the screen.
+        command.stdin(Stdio::null()).stdout(out).stderr(error).process_group(0);
+        Ok(())
+    }
+}
+
 /// A command that waits.
 pub(super) struct Held {
     pid: u32,
@@ -60,7 +84,7 @@ pub(super) struct Held {
 
 impl Held {
     /// The target's command, if it has one.
-    pub(super) fn of(target: &Target) -> Result<Option<Self>, CommandError> {
+    pub(super) fn of(target: &Target, voice: Voice) -> Result<Option<Self>, CommandError> {
         let Some((program, arguments)) = target.command.as_deref().and_then(<[_]>::split_first)
         else {
             return Ok(None);
@@ -69,6 +93,7 @@ impl Held {
         let name = escape(program);
         let mut command = Command::new(program);
         command.args(arguments);
+        voice.give(&mut command).map_err(|e| CommandError::Spawn(name.clone(), e))?;
         let failed = |e| match &target.user {
             Some(user) => CommandError::Become(name.clone(), escape(user), e),
             None => CommandError::Spawn(name.clone(), e),
@@ -203,18 +228,24 @@ impl Running {
     }
 
     /// The watch is over: ends it where it has not ended by itself, and says how it did.
-    pub(super) fn end(mut self, interrupted: Option<u8>) -> io::Result<()> {
+    pub(super) fn end(
+        mut self,
+        interrupted: Option<u8>,
+        say: &mut impl FnMut(&str),
+    ) -> io::Result<()> {
         let patience = if interrupted == Some(2) { BY_ITSELF } else { Duration::ZERO };
         if self.ends_within(patience)? {
-            self.say_how();
+            if let Some(how) = self.how() {
+                say(&how);
+            }
             return Ok(());
         }
         self.terminate();
         let (name, pid) = (&self.name, self.child.id());
-        eprintln!("zcwatch: {name} (pid {pid}) was still running, and was sent SIGTERM");
+        say(&format!("{name} (pid {pid}) was still running, and was sent SIGTERM"));
         if !self.ends_within(PATIENCE)? {
             let (name, pid) = (&self.name, self.child.id());
-            eprintln!("zcwatch: {name} did not end at that; `kill -KILL {pid}` ends it");
+            say(&format!("{name} did not end at that; `kill -KILL {pid}` ends it"));
         }
         Ok(())
     }
@@ -235,16 +266,17 @@ impl Running {
         let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
     }
 
-    fn say_how(&self) {
-        let Some(status) = self.status else { return };
+    /// How it ended, unless that was well.
+    fn how(&self) -> Option<String> {
+        let status = self.status?;
         let (name, pid) = (&self.name, self.child.id());
         if let Some(signal) = status.signal() {
             let signal = Signal::try_from(signal)
                 .map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
-            eprintln!("zcwatch: {name} (pid {pid}) was ended by {signal}");
-        } else if let Some(code) = status.code().filter(|code| *code != 0) {
-            eprintln!("zcwatch: {name} (pid {pid}) ended with exit code {code}");
+            return Some(format!("{name} (pid {pid}) was ended by {signal}"));
         }
+        let code = status.code().filter(|code| *code != 0)?;
+        Some(format!("{name} (pid {pid}) ended with exit code {code}"))
     }
 }
 

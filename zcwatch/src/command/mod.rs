@@ -1,18 +1,22 @@
 //! The subcommands, one file each, and what they share: exit codes and errors.
 
 mod causes;
-mod cmd;
+pub(crate) mod cmd;
 mod demo;
 mod doctor;
 mod outcome;
 mod report;
-mod session;
-mod sink;
+mod screen;
+pub(crate) mod session;
+pub(crate) mod sink;
 mod trace;
 
 use std::{io::Write, process::ExitCode};
 
-use clap::Parser;
+use clap::{
+    CommandFactory, Parser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::{
     cli::{Cli, Command},
@@ -34,15 +38,9 @@ enum Exit {
 /// Parses the command line, runs it, and turns errors into a sentence and an exit code.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|e| refuse(&e));
     let done = match cli.command {
-        None => {
-            eprintln!(
-                "zcwatch: say what to do: `zcwatch report -p PID` watches a process, \
-                 `zcwatch demo` shows what that looks like, `zcwatch --help` lists the rest"
-            );
-            return ExitCode::from(2);
-        }
+        None => screen::run(&cli.screen),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Trace(args)) => trace::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
@@ -58,6 +56,24 @@ pub fn run() -> ExitCode {
         Ok(Exit::Interrupted(signal)) => ExitCode::from(128 + signal),
         Err(e) => fail(&e),
     }
+}
+
+/// Says what is wrong with the command line, and ends.
+fn refuse(error: &clap::Error) -> ! {
+    let word = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) => word.as_str(),
+        _ => "",
+    };
+    let commands = Cli::command();
+    if error.kind() == ErrorKind::UnknownArgument && commands.find_subcommand(word).is_some() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "zcwatch: the command comes first, and its options after it: zcwatch {word} [OPTIONS]; \
+             `zcwatch {word} --help` lists them"
+        );
+        std::process::exit(2);
+    }
+    error.exit()
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {

@@ -42,12 +42,7 @@ fn watch(args: &cli::Report) -> anyhow::Result<Exit> {
         process::check(*pid)?;
     }
     let destination = args.save.as_deref().map(Destination::open).transpose()?;
-    let settings = Settings {
-        ring_bytes: args.ring_size,
-        hooks: args.hooks,
-        call_sites: args.user_stacks,
-        ..Settings::default()
-    };
+    let settings = Settings { call_sites: args.user_stacks, ..args.means.settings() };
     let session = Session::begin(&target, &settings)?;
     let mut sink = Saving::new(destination);
     // A command is watched to its end.

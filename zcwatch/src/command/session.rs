@@ -7,12 +7,12 @@ use std::{
 
 use tokio::{
     signal::unix::{SignalKind, signal},
-    time::{MissedTickBehavior, interval, sleep_until},
+    time::{sleep, sleep_until},
 };
 
 use super::{
-    cmd::{Held, Running},
-    sink::Sink,
+    cmd::{Held, Running, Voice},
+    sink::{Order, Sink},
 };
 use crate::{
     diagnosis::Context,
@@ -27,13 +27,15 @@ use crate::{
 
 /// How often the ring buffer is emptied. Nothing wakes us: the probes must not pay for that.
 const POLL: Duration = Duration::from_millis(20);
+/// Where it was empty, it is looked at again after this: nobody waits for what did not happen.
+const REST: Duration = Duration::from_millis(50);
 /// How often what no probe tells is looked at: it says when a listener came, to so much.
 const LOOK: Duration = Duration::from_millis(100);
 /// How a watch that prints at its end is ended.
 pub(super) const HINT: &str = "Ctrl-C ends it, and prints what was seen";
 
 /// An attached source, what it has told while it began, and since when.
-pub(super) struct Session {
+pub(crate) struct Session {
     live: Live,
     early: Vec<Event>,
     about: About,
@@ -45,11 +47,21 @@ pub(super) struct Session {
 impl Session {
     /// Attaches, and begins to watch. A command that is to be watched runs from now on.
     pub(super) fn begin(target: &Target, settings: &Settings) -> anyhow::Result<Self> {
+        Self::begin_with(target, settings, Voice::Shared)
+    }
+
+    /// [`Self::begin`], with a command that says what it says elsewhere.
+    pub(crate) fn begin_with(
+        target: &Target,
+        settings: &Settings,
+        voice: Voice,
+    ) -> anyhow::Result<Self> {
         process::check_namespace()?;
-        let command = Held::of(target)?;
+        let command = Held::of(target, voice)?;
         let pids: Vec<u32> =
             target.pids.iter().copied().chain(command.as_ref().map(Held::pid)).collect();
-        let settings = &Settings { filter: filter(target, &pids)?, ..settings.clone() };
+        let filter = filter(target, &pids, settings.growing)?;
+        let settings = &Settings { filter, ..settings.clone() };
         let mut live = Live::open(settings)?;
         let about = About {
             kernel: kernel_release(),
@@ -62,14 +74,16 @@ impl Session {
         let mut early = Vec::new();
         let start = now();
         live.watch(&pids, &mut |e| early.push(e))?;
+        // Who ends at once takes with it what its namespaces show.
+        live.look_around(&mut |e| early.push(e));
         let command = command.map(Held::let_go).transpose()?;
         Ok(Self { live, early, about, start, command })
     }
 
     /// Watches until the time is over, all processes have ended, the sink has enough, or a
-    /// signal comes; `hint` says to a person how to end it, where it is not to be silent. Returns what a recording of it begins
-    /// and ends with.
-    pub(super) fn watch(
+    /// signal comes; `hint` says to a person how to end it, where it is not to be silent. Returns
+    /// what a recording of it begins and ends with.
+    pub(crate) fn watch(
         mut self,
         duration: Option<Duration>,
         hint: Option<&str>,
@@ -88,7 +102,7 @@ impl Session {
         let (why, signal) = runtime.block_on(self.rounds(duration, hint, sink))?;
         self.live.finish(&mut |e| sink.take(&e))?;
         if let Some(command) = self.command.take() {
-            command.end(signal)?;
+            command.end(signal, &mut |sentence| sink.say(sentence))?;
         }
         let end = End { ts: now(), why, signal };
         sink.end(&end)?;
@@ -106,8 +120,6 @@ impl Session {
         if let Some(hint) = hint {
             eprintln!("zcwatch: watching ({hint})");
         }
-        let mut poll = interval(POLL);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked: Option<Instant> = None;
         let end = async {
             match duration {
@@ -116,14 +128,14 @@ impl Session {
             }
         };
         tokio::pin!(end);
-        let mut more = false;
+        let (mut more, mut empty) = (false, true);
         loop {
             // The signals and the timer move only when we wait, be it for nothing.
             let pause = async {
                 if more {
                     tokio::task::yield_now().await;
                 } else {
-                    poll.tick().await;
+                    sleep(if empty { REST } else { POLL }).await;
                 }
             };
             tokio::select! {
@@ -135,19 +147,50 @@ impl Session {
             }
             // What was seen after this may have happened before something that was not.
             let asked = now();
-            more = self.live.poll(&mut |e| sink.take(&e));
+            empty = true;
+            more = self.live.poll(&mut |e| {
+                empty = false;
+                sink.take(&e);
+            });
             if self.command_ended()? {
                 return Ok((Why::ProcessesEnded, None));
             }
             if looked.is_none_or(|at| at.elapsed() >= LOOK) {
                 looked = Some(Instant::now());
                 self.live.look_around(&mut |e| sink.take(&e));
+                if sink.wants_counters() {
+                    self.live.refresh(&mut |e| sink.take(&e))?;
+                }
                 if self.live.all_ended() {
                     return Ok((Why::ProcessesEnded, None));
                 }
             }
+            for order in sink.orders() {
+                let done = self.obey(order, sink);
+                sink.answered(order, done);
+            }
             if sink.round((!more).then_some(asked))? == ControlFlow::Break(()) {
                 return Ok((Why::CountReached, None));
+            }
+        }
+    }
+
+    /// Watches one process more, or less.
+    fn obey(&mut self, order: Order, sink: &mut impl Sink) -> Result<(), String> {
+        let everything = self.about.target.is_everything();
+        match order {
+            Order::Take(_) if everything => Err("all processes are watched already".into()),
+            Order::LetGo(_) if everything => {
+                Err("all processes are watched; the filter hides one: -pid:PID".into())
+            }
+            Order::Take(pid) => {
+                process::check(pid).map_err(|e| e.to_string())?;
+                self.live.take(pid, &mut |e| sink.take(&e)).map_err(|e| e.to_string())
+            }
+            Order::LetGo(pid) => self.live.let_go(pid),
+            Order::Count => {
+                self.live.tell_interim(&mut |e| sink.take(&e));
+                Ok(())
             }
         }
     }
@@ -161,11 +204,11 @@ impl Session {
 }
 
 /// What the probes must pick themselves, besides these processes.
-fn filter(target: &Target, pids: &[u32]) -> anyhow::Result<Filter> {
+fn filter(target: &Target, pids: &[u32], growing: bool) -> anyhow::Result<Filter> {
     let cgroups: Result<_, _> = target.cgroup.iter().map(|c| cgroup::find(c.as_ref())).collect();
     let alone = !target.follow && target.comm.is_empty() && target.cgroup.is_empty();
     let only = match pids {
-        [pid] if alone => Some(*pid),
+        [pid] if alone && !growing => Some(*pid),
         _ => None,
     };
     Ok(Filter {

@@ -20,7 +20,6 @@ use crate::{
         style::Style,
         trace::{Clock, Line, Options, Teller},
     },
-    probe::Settings,
     recording::{End, Header},
 };
 
@@ -36,9 +35,7 @@ pub(super) fn run(args: &cli::Trace) -> anyhow::Result<Exit> {
     for pid in &target.pids {
         process::check(*pid)?;
     }
-    let settings =
-        Settings { ring_bytes: args.ring_size, hooks: args.hooks, ..Settings::default() };
-    let session = Session::begin(&target, &settings)?;
+    let session = Session::begin(&target, &args.means.settings())?;
     let left = args.count.unwrap_or(u64::MAX);
     let (end, summary) = match args.format {
         TraceFormat::Text => {

@@ -8,7 +8,7 @@ mod rules;
 pub(crate) mod tests;
 mod words;
 
-pub use words::time;
+pub use words::{command_in, time};
 
 use cause::Case;
 pub use cause::{CAUSES, Cause, hidden_words};

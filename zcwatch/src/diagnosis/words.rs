@@ -97,6 +97,22 @@ pub(super) fn holder(seen: &SnifferSeen) -> String {
     }
 }
 
+/// Programs that remedies call.
+const PROGRAMS: &[&str] =
+    &["bpftool", "ethtool", "ip", "kill", "nsenter", "prlimit", "sysctl", "tc", "zcwatch"];
+
+/// The command in a remedy, to be run as it stands; `None`: it is a sentence, or is to be run in a
+/// namespace that no command leads to.
+#[must_use]
+pub fn command_in(remedy: &str) -> Option<&str> {
+    let (program, _) = remedy.split_once(' ')?;
+    let (command, elsewhere) = match remedy.split_once("   (") {
+        Some((command, note)) => (command, note.starts_with("in network namespace")),
+        None => (remedy, false),
+    };
+    (PROGRAMS.contains(&program) && !elsewhere).then_some(command)
+}
+
 /// A word in a command: quoted where a shell would read more than a name. Whoever makes a device
 /// names it, with any characters but spaces, slashes and colons.
 pub(super) fn shell(word: &str) -> String {
@@ -139,6 +155,16 @@ mod tests {
         assert_eq!(shell("eth0.5@if3"), "eth0.5@if3");
         assert_eq!(shell("$(reboot)"), "'$(reboot)'");
         assert_eq!(shell("a'b"), r"'a'\''b'");
+    }
+
+    #[test]
+    fn a_command_is_told_from_a_sentence() {
+        assert_eq!(command_in("kill 812"), Some("kill 812"));
+        let sysctl = "nsenter -t 10 -n sysctl -w net.core.optmem_max=131072";
+        assert_eq!(command_in(sysctl), Some(sysctl));
+        assert_eq!(command_in("ethtool -K eth1 sg on   (in network namespace 4026)"), None);
+        assert_eq!(command_in("or LimitMEMLOCK=1048576 in its unit, for good"), None);
+        assert_eq!(command_in("Use plain send for local peers."), None);
     }
 
     #[test]

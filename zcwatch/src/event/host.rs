@@ -41,6 +41,18 @@ pub enum Limits {
     },
 }
 
+impl Limits {
+    /// Is it the same limit, of the same namespace or process, whatever it is?
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Optmem { netns: a, .. }, Self::Optmem { netns: b, .. })
+            | (Self::Memlock { pid: a, .. }, Self::Memlock { pid: b, .. }) => a == b,
+            _ => false,
+        }
+    }
+}
+
 /// A process that holds the other end of a tun or tap device.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tunnel {

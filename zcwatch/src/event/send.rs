@@ -118,3 +118,17 @@ pub struct PlainSends {
     /// The descriptor of the last large one.
     pub fd: Option<i32>,
 }
+
+impl PlainSends {
+    /// What was sent since then.
+    #[must_use]
+    pub fn since(&self, then: &Self) -> Self {
+        Self {
+            sends: self.sends.saturating_sub(then.sends),
+            bytes: self.bytes.saturating_sub(then.bytes),
+            large: self.large.saturating_sub(then.large),
+            large_bytes: self.large_bytes.saturating_sub(then.large_bytes),
+            ..*self
+        }
+    }
+}

@@ -105,6 +105,9 @@ pub struct SocketFacts {
 pub struct Counters {
     /// Which.
     pub socket: SocketId,
+    /// The watch goes on: events that these cover may be still to come.
+    #[serde(default)]
+    pub interim: bool,
     /// The first id of the window.
     pub base: u32,
     /// The next id.

@@ -59,7 +59,7 @@ fn header(out: &mut String, about: &About, snapshot: &Snapshot, style: Style) {
 }
 
 /// Who is watched.
-fn whom(target: &Target, snapshot: &Snapshot) -> String {
+pub(crate) fn whom(target: &Target, snapshot: &Snapshot) -> String {
     if target.is_everything() {
         return "all processes".into();
     }
@@ -103,42 +103,51 @@ fn verdict(
         out.push('\n');
     }
     if findings.is_empty() {
-        let all = snapshot.totals();
-        let line = match (all.sends, all.completed()) {
-            (0, 0) if snapshot.rings.is_empty() => "no MSG_ZEROCOPY send was seen".to_owned(),
-            (0, 0) => "no MSG_ZEROCOPY send of a socket was seen".to_owned(),
-            (sends, done) if done >= 10 && !all_seen(snapshot) => format!(
-                "{sends} sends seen, {done} completed, {} copied; not all was seen (below), so this \
-                 is no verdict",
-                all.copied
-            ),
-            (sends, done) if done >= 10 => format!(
-                "{sends} sends seen, {done} completed, {} copied; nothing was found but what is \
-                 left out (--ignore)",
-                all.copied
-            ),
-            (sends, done) => format!(
-                "{sends} sends seen, {done} completed: too few for a verdict (10 completed are \
-                 needed)"
-            ),
-        };
+        let (line, why) = nothing_found(target, snapshot);
         let _ = writeln!(out, "· {line}");
-        if all.sends == 0 {
-            let _ = writeln!(out, "{}", unseen_because(target, snapshot));
+        if let Some(why) = why {
+            let _ = writeln!(out, "  {why}");
         }
         out.push('\n');
     }
+}
+
+/// What is said where there is no finding, and what may be the matter where nothing was seen.
+pub(crate) fn nothing_found(
+    target: &Target,
+    snapshot: &Snapshot,
+) -> (String, Option<&'static str>) {
+    let all = snapshot.totals();
+    let line = match (all.sends, all.completed()) {
+        (0, 0) if snapshot.rings.is_empty() => "no MSG_ZEROCOPY send was seen".to_owned(),
+        (0, 0) => "no MSG_ZEROCOPY send of a socket was seen".to_owned(),
+        (sends, done) if done >= 10 && !all_seen(snapshot) => format!(
+            "{sends} sends seen, {done} completed, {} copied; not all was seen (below), so this \
+             is no verdict",
+            all.copied
+        ),
+        (sends, done) if done >= 10 => format!(
+            "{sends} sends seen, {done} completed, {} copied; nothing was found but what is \
+             left out (--ignore)",
+            all.copied
+        ),
+        (sends, done) => format!(
+            "{sends} sends seen, {done} completed: too few for a verdict (10 completed are \
+             needed)"
+        ),
+    };
+    (line, (all.sends == 0).then(|| unseen_because(target, snapshot)))
 }
 
 /// What may be the matter where nothing was seen.
 fn unseen_because(target: &Target, snapshot: &Snapshot) -> &'static str {
     let picked = !target.comm.is_empty() || !target.cgroup.is_empty();
     if picked && snapshot.processes.is_empty() {
-        "  no process that was asked for sent anything, or was there at all"
+        "no process that was asked for sent anything, or was there at all"
     } else if !target.is_everything() && !target.follow {
-        "  → --follow watches what a process starts, too"
+        "→ --follow watches what a process starts, too"
     } else {
-        "  MSG_ZEROCOPY must be passed with each send, and SO_ZEROCOPY be set on its socket"
+        "MSG_ZEROCOPY must be passed with each send, and SO_ZEROCOPY be set on its socket"
     }
 }
 

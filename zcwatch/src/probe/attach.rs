@@ -59,6 +59,8 @@ pub struct Settings {
     pub filter: Filter,
     /// Tell from where in the programs is sent.
     pub call_sites: bool,
+    /// Processes may be taken into the watch later.
+    pub growing: bool,
     /// Which hooks may be used.
     pub hooks: Hooks,
 }
@@ -100,6 +102,7 @@ impl Default for Settings {
             pretend_missing: Vec::new(),
             filter: Filter::default(),
             call_sites: false,
+            growing: false,
             hooks: Hooks::Auto,
         }
     }

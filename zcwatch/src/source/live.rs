@@ -9,8 +9,8 @@ use aya::maps::{HashMap, MapData, RingBuf};
 use zcwatch_common::{self as raw, Header, Held, RingKey, kind, state};
 
 use super::{
-    calibrate, call_sites::CallSites, drops::Drops, processes::Processes, record, stacks::Stacks,
-    surroundings::Surroundings,
+    calibrate, call_sites::CallSites, drops::Drops, processes::Processes, record, refresh::Refresh,
+    stacks::Stacks, surroundings::Surroundings,
 };
 use crate::{
     event::{Counters, Event, Losses, ProcessFacts, SocketId, What},
@@ -27,6 +27,9 @@ const AFTER_CLOSE: u64 = 50_000_000;
 
 /// How long, where the end of programs can't be waited for: longer than any of them runs.
 const LONG_AFTER_CLOSE: u64 = 500_000_000;
+
+/// Skipped runs of programs are counted so often.
+const SKIPPED: Duration = Duration::from_secs(1);
 
 /// How long one [`Live::poll`] may take.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -53,7 +56,10 @@ pub struct Live {
     drops: Drops,
     /// Where it was asked for.
     call_sites: Option<CallSites>,
+    refresh: Refresh,
     losses: Losses,
+    /// When skipped runs were counted last.
+    counted_skipped: Option<Instant>,
 }
 
 impl Live {
@@ -101,7 +107,9 @@ impl Live {
             stacks: Stacks::default(),
             drops,
             call_sites,
+            refresh: Refresh::default(),
             losses: Losses::default(),
+            counted_skipped: None,
         })
     }
 
@@ -146,6 +154,38 @@ impl Live {
             self.describe(SocketId(held.cookie), None, now(), sink);
         }
         Ok(())
+    }
+
+    /// Watches one process more, with the sockets that it holds, and with `--follow` what it has
+    /// started.
+    ///
+    /// # Errors
+    /// When the kernel refuses a table or the iterator.
+    pub fn take(&mut self, pid: u32, sink: &mut impl FnMut(Event)) -> Result<(), ProbeError> {
+        self.enter(pid, None, sink)?;
+        if self.filter.follow {
+            self.enter_descendants(BTreeSet::from([pid]), sink)?;
+        }
+        for held in self.probe.held()? {
+            self.describe(SocketId(held.cookie), None, now(), sink);
+        }
+        Ok(())
+    }
+
+    /// Watches a process no more: what it sends on sockets that were not watched yet is not seen from
+    /// now on. Those that were are counted until they are closed, whoever sends on them.
+    ///
+    /// # Errors
+    /// A sentence, where it was not watched by its id.
+    pub fn let_go(&mut self, pid: u32) -> Result<(), String> {
+        let listed = self.pids.remove(&pid).is_ok();
+        if !listed && self.picks() {
+            return Err(format!(
+                "process {pid} is watched for its name or its cgroup; the filter hides it: \
+                 -pid:{pid}"
+            ));
+        }
+        if listed { Ok(()) } else { Err(format!("process {pid} is not watched")) }
     }
 
     /// Puts one process into the kernel's table.
@@ -305,7 +345,59 @@ impl Live {
             sites.look();
         }
         self.give_back(sink);
-        self.tell_losses(sink);
+        self.tell_losses(false, sink);
+    }
+
+    /// Tells what the kernel has counted up to now, where that is due: counters of sockets that are
+    /// not closed, sends without the flag, requests of io_uring.
+    ///
+    /// # Errors
+    /// When the sockets that processes hold cannot be looked at.
+    pub fn refresh(&mut self, sink: &mut impl FnMut(Event)) -> Result<(), ProbeError> {
+        let start = Instant::now();
+        if self.refresh.holders_are_due(start) {
+            let held = self.probe.held()?;
+            self.refresh.walked(start, held);
+        }
+        let start = Instant::now();
+        if !self.refresh.is_due(start) {
+            return Ok(());
+        }
+        self.tell_interim(sink);
+        self.refresh.told(start);
+        Ok(())
+    }
+
+    /// Tells counters as they are now.
+    pub fn tell_interim(&mut self, sink: &mut impl FnMut(Event)) {
+        // Sockets that the walk has found are described first.
+        let found: Vec<u64> = self.refresh.held().iter().map(|h| h.cookie).collect();
+        for cookie in found {
+            self.describe(SocketId(cookie), None, now(), sink);
+        }
+        let entries: Vec<_> = self.sockets.iter().flatten().collect();
+        for (cookie, entry) in entries {
+            let known = self.known.contains_key(&SocketId(cookie));
+            if !known || entry.closed_ns != 0 {
+                continue;
+            }
+            let mut counters = self.counters(cookie, &entry, self.refresh.held());
+            counters.interim = true;
+            sink(Event { ts: now(), what: What::Counters(Box::new(counters)) });
+        }
+        self.tell_plain(sink);
+    }
+
+    /// What was sent without the flag, and by io_uring, up to now.
+    fn tell_plain(&self, sink: &mut impl FnMut(Event)) {
+        let plain: Vec<_> = self.plain.iter().flatten().collect();
+        for (pid, sends) in plain {
+            sink(Event { ts: now(), what: What::Plain(record::plain(pid, &sends)) });
+        }
+        let rings: Vec<_> = self.io_uring.iter().flatten().collect();
+        for (RingKey { tgid, fd }, requests) in rings {
+            sink(Event { ts: now(), what: What::IoUring { pid: tgid, fd, requests } });
+        }
     }
 
     /// Reads the counters of sockets that were closed a while ago, and frees their entries. No
@@ -349,7 +441,7 @@ impl Live {
     /// When the sockets cannot be looked at once more.
     pub fn finish(&mut self, sink: &mut impl FnMut(Event)) -> Result<(), ProbeError> {
         self.probe.end()?;
-        self.tell_losses(sink);
+        self.tell_losses(true, sink);
         // The error queues are looked at while the hooks still see what leaves them.
         let held = self.probe.held()?;
         self.probe.look_at_what_is_left()?;
@@ -361,18 +453,11 @@ impl Live {
         for (cookie, entry) in entries {
             self.tell(SocketId(cookie), &entry, &held, sink);
         }
-        let plain: Vec<_> = self.plain.iter().flatten().collect();
-        for (pid, sends) in plain {
-            sink(Event { ts: now(), what: What::Plain(record::plain(pid, &sends)) });
-        }
         for site in self.call_sites.as_mut().map(CallSites::told).unwrap_or_default() {
             sink(Event { ts: now(), what: What::CallSite(site) });
         }
-        let rings: Vec<_> = self.io_uring.iter().flatten().collect();
-        for (RingKey { tgid, fd }, requests) in rings {
-            sink(Event { ts: now(), what: What::IoUring { pid: tgid, fd, requests } });
-        }
-        self.tell_losses(sink);
+        self.tell_plain(sink);
+        self.tell_losses(true, sink);
         Ok(())
     }
 
@@ -440,17 +525,24 @@ impl Live {
         held: &[Held],
         sink: &mut impl FnMut(Event),
     ) {
-        let mut counters = record::counters(socket.0, entry);
-        add_holders(&mut counters, &entry.began, held);
-        if self.probe.completions_are_exact() {
-            record::all_are_pieces(&mut counters);
-        }
+        let counters = self.counters(socket.0, entry, held);
         let facts = record::socket(socket.0, entry);
         sink(Event { ts: now(), what: What::Socket(Box::new(facts)) });
         sink(Event { ts: now(), what: What::Counters(Box::new(counters)) });
     }
 
-    fn tell_losses(&mut self, sink: &mut impl FnMut(Event)) {
+    /// What the kernel counted of a socket, with what its holders tell.
+    fn counters(&self, cookie: u64, entry: &raw::Socket, held: &[Held]) -> Counters {
+        let mut counters = record::counters(cookie, entry);
+        add_holders(&mut counters, &entry.began, held);
+        if self.probe.completions_are_exact() {
+            record::all_are_pieces(&mut counters);
+        }
+        counters
+    }
+
+    /// Tells what could not be done up to now; the `last` time, all of it.
+    fn tell_losses(&mut self, last: bool, sink: &mut impl FnMut(Event)) {
         let Stats {
             events_lost,
             sockets_full,
@@ -461,8 +553,15 @@ impl Live {
             uargs_full,
             ..
         } = self.probe.stats();
-        // The kernel forgets the skipped runs of a program with the program.
-        let skipped = self.probe.skipped().max(self.losses.skipped);
+        // The kernel tells of them a file a program, and forgets them with the program.
+        let due = last || self.counted_skipped.is_none_or(|at| at.elapsed() >= SKIPPED);
+        let skipped = match due {
+            true => self.probe.skipped().max(self.losses.skipped),
+            false => self.losses.skipped,
+        };
+        if due {
+            self.counted_skipped = Some(Instant::now());
+        }
         let losses = Losses {
             events: events_lost,
             sockets: sockets_full,

@@ -8,6 +8,7 @@ pub mod live;
 mod processes;
 mod record;
 pub mod recorded;
+mod refresh;
 mod stacks;
 mod surroundings;
 

@@ -181,6 +181,7 @@ pub(super) fn connection(c: &mut Counters, began: &raw::Connection, now: &raw::C
 pub(super) fn counters(cookie: u64, r: &raw::Socket) -> Counters {
     let mut c = Counters {
         socket: SocketId(cookie),
+        interim: false,
         base: r.base,
         key: r.key,
         sends: r.sends,

@@ -180,6 +180,33 @@ impl Counts {
         self.before_attach = c.before;
     }
 
+    /// What only the counters know, while the watch goes on. They are of another moment than the
+    /// events; where some of those were lost, whichever has more knows more.
+    pub(super) fn take_interim(&mut self, c: &Counters, lossy: bool) {
+        self.failed_optmem = c.failed_optmem;
+        self.failed_memlock = c.failed_memlock;
+        self.failed_other = c.failed_other;
+        self.ignored = self.ignored.max(c.ignored);
+        self.ignored_bytes = self.ignored_bytes.max(c.ignored_bytes);
+        self.before_attach = c.before;
+        if !lossy {
+            return;
+        }
+        let mut counted = Self { sends: self.sends, ..Self::default() };
+        counted.take_counted(c);
+        for (told, counted) in [
+            (&mut self.sends, counted.sends),
+            (&mut self.bytes, counted.bytes),
+            (&mut self.notifications_read, counted.notifications_read),
+            (&mut self.read, counted.read),
+            (&mut self.copied, counted.copied),
+            (&mut self.reported, counted.reported),
+        ] {
+            *told = counted.max(*told);
+        }
+        self.sends = self.sends.max(self.completed());
+    }
+
     /// What the events told too, where they did not tell all.
     pub(super) fn take_counted(&mut self, c: &Counters) {
         // The ids say how many sends there were, but for whole turns of the circle.
@@ -194,14 +221,14 @@ impl Counts {
         self.sends = self.sends.max(self.completed());
     }
 
-    /// Completions that wait on the error queue and that no event told of; how many of them were
-    /// copied. The events may be ahead of the look at the queue, and then they stand.
-    pub(super) fn take_waiting(&mut self, c: &Counters) -> u64 {
+    /// Completions that wait on the error queue and that no event told of: how many were reported
+    /// zero-copy, and copied. The events may be ahead of the look at the queue, and then they stand.
+    pub(super) fn take_waiting(&mut self, c: &Counters) -> [u64; 2] {
         let (copied, reported) = completed(c);
         if c.unread.is_none() || copied < self.copied || reported < self.reported {
-            return 0;
+            return [0; 2];
         }
-        let more = copied - self.copied;
+        let more = [reported - self.reported, copied - self.copied];
         (self.copied, self.reported) = (copied, reported);
         more
     }
@@ -217,6 +244,12 @@ impl Counts {
         self.sizes.merge(&o.sizes);
         self.release.merge(&o.release);
         self.reap.merge(&o.reap);
+    }
+
+    /// Forgets sizes, latencies and where the time went.
+    pub(super) fn forget_spread(&mut self) {
+        (self.sizes, self.release, self.reap) = Default::default();
+        (self.release_from, self.spent) = Default::default();
     }
 
     /// Keeps of sizes and latencies what their summaries are made of.

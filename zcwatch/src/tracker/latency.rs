@@ -118,6 +118,26 @@ impl Latency {
         found.or(self.buckets.last()).map(|(bucket, _)| *bucket)
     }
 
+    /// Samples by the power of two (ns) that they reach: each with how many were at least as long,
+    /// and less than twice as long. The shortest first; none is left out between.
+    #[must_use]
+    pub fn octaves(&self) -> Vec<(u64, u64)> {
+        let power = |ns: u64| u64::BITS - 1 - ns.max(1).leading_zeros();
+        let (Some((first, _)), Some((last, _))) = (self.buckets.first(), self.buckets.last())
+        else {
+            return Vec::new();
+        };
+        let (first, last) = (power(longest(*first)), power(longest(*last)));
+        let mut all: Vec<(u64, u64)> = (first..=last).map(|p| (1 << p, 0)).collect();
+        for (bucket, n) in &self.buckets {
+            let at = power(longest(*bucket)) - first;
+            if let Some((_, sum)) = all.get_mut(at as usize) {
+                add(sum, *n);
+            }
+        }
+        all
+    }
+
     /// `None` without samples.
     #[must_use]
     pub fn summary(&self) -> Option<Summary> {
@@ -155,6 +175,16 @@ mod tests {
         other.record(5, 1000);
         other.merge(&l);
         assert_eq!(other.summary().map(|s| (s.count, s.min, s.p50)), Some((2000, 5, 5)));
+    }
+
+    #[test]
+    fn octaves_have_every_sample_once() {
+        let mut l = Latency::default();
+        assert_eq!(l.octaves(), []);
+        for (ns, n) in [(1024, 3), (2047, 4), (9000, 5)] {
+            l.record(ns, n);
+        }
+        assert_eq!(l.octaves(), [(1024, 7), (2048, 0), (4096, 0), (8192, 5)]);
     }
 
     #[test]

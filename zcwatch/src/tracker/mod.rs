@@ -61,6 +61,9 @@ pub struct Tracker {
     unreadable: Vec<u32>,
     rings: BTreeMap<(u32, i32), u64>,
     plain: BTreeMap<u32, PlainSends>,
+    /// What there was of both when the window began.
+    rings_before: BTreeMap<(u32, i32), u64>,
+    plain_before: BTreeMap<u32, PlainSends>,
     tunnels: BTreeMap<(String, Option<u32>, u32), (Tunnel, Presence)>,
     /// They were looked for.
     tunnels_known: bool,
@@ -142,7 +145,28 @@ impl Tracker {
         }
         let lossy = self.losses.events > 0;
         let open = self.sockets.iter().filter_map(|(id, s)| s.snapshot(*id, end, lossy));
-        let mut sockets: Vec<_> = open.chain(self.ended.rows().cloned()).collect();
+        self.with_ended(start, end, open.collect())
+    }
+
+    /// What is known this moment: what still waits for a late companion is shown as it would be
+    /// without one, and decided anew next time.
+    #[must_use]
+    pub fn snapshot_as_is(&self, start: u64, end: u64) -> Snapshot {
+        let lossy = self.losses.events > 0;
+        let decided = |(id, s): (&SocketId, &SocketTracker)| match s.is_settled() {
+            true => s.snapshot(*id, end, lossy),
+            false => {
+                let mut s = s.clone();
+                s.settle(u64::MAX);
+                s.snapshot(*id, end, lossy)
+            }
+        };
+        self.with_ended(start, end, self.sockets.iter().filter_map(decided).collect())
+    }
+
+    /// These sockets, with those that have ended.
+    fn with_ended(&self, start: u64, end: u64, mut sockets: Vec<SocketSnapshot>) -> Snapshot {
+        sockets.extend(self.ended.rows().cloned());
         sockets.sort_by_key(|s| s.id);
         Snapshot {
             folded: self.ended.folded().cloned().collect(),
@@ -160,6 +184,51 @@ impl Tracker {
         self.around(start, end, socket.into_iter().collect())
     }
 
+    /// A new window begins now (ns since boot): from here on every count is a difference to what it
+    /// was. Who and what is there stays known; losses stay counted.
+    pub fn reset(&mut self, ts: u64) {
+        let lossy = self.losses.events > 0;
+        for (id, socket) in &mut self.sockets {
+            socket.settle(ts);
+            socket.reset(*id, ts, lossy);
+        }
+        self.ended.forget();
+        self.rings_before.clone_from(&self.rings);
+        self.plain_before.clone_from(&self.plain);
+        self.links.clear();
+        // The last of each kind is how it is.
+        let limits = std::mem::take(&mut self.limits);
+        for (at, new) in limits {
+            self.limits.retain(|(_, known)| !known.is_same_as(&new));
+            self.limits.push((at, new));
+        }
+    }
+
+    /// What is there, as events: for one that takes them from now on.
+    #[must_use]
+    pub fn retell(&self, ts: u64) -> Vec<Event> {
+        let mut all: Vec<What> = Vec::new();
+        all.extend(self.devices.values().cloned().map(What::Device));
+        all.extend(self.stacks.values().cloned().map(What::Stack));
+        all.extend(self.drops.values().cloned().map(What::Drop));
+        all.extend(self.processes.values().cloned().map(What::Process));
+        let sockets = self.sockets.values().filter_map(SocketTracker::from_now_on);
+        all.extend(sockets.map(|facts| What::Socket(Box::new(facts))));
+        all.extend(self.limits.iter().map(|(_, limits)| What::Limits(*limits)));
+        let there = |p: &Presence| matches!(p, Presence::Since(_));
+        let sniffers = self.sniffers.values().filter(|s| there(&s.presence));
+        all.push(What::Sniffers {
+            list: sniffers.map(|s| s.sniffer.clone()).collect(),
+            unreadable: self.unreadable.clone(),
+        });
+        if self.tunnels_known {
+            let tunnels = self.tunnels.values().filter(|(_, p)| there(p));
+            all.push(What::Tunnels { list: tunnels.map(|(t, _)| t.clone()).collect() });
+        }
+        all.push(What::Losses(self.losses));
+        all.into_iter().map(|what| Event { ts, what }).collect()
+    }
+
     /// Sockets, with all else that is known.
     fn around(&self, start: u64, end: u64, sockets: Vec<SocketSnapshot>) -> Snapshot {
         Snapshot {
@@ -171,7 +240,11 @@ impl Tracker {
             rings: self
                 .rings
                 .iter()
-                .map(|((pid, fd), n)| RingUse { pid: *pid, fd: *fd, requests: *n })
+                .map(|(of, n)| {
+                    let before = self.rings_before.get(of).copied().unwrap_or_default();
+                    RingUse { pid: of.0, fd: of.1, requests: n.saturating_sub(before) }
+                })
+                .filter(|ring| ring.requests > 0)
                 .collect(),
             devices: self.devices.clone(),
             stacks: self.stacks.clone(),
@@ -179,12 +252,16 @@ impl Tracker {
             processes: self.processes.clone(),
             sniffers: self.sniffers.values().cloned().collect(),
             unreadable_netns: self.unreadable.clone(),
-            plain: self.plain.clone(),
+            plain: self.plain.iter().map(|(pid, p)| (*pid, self.plain_since(*pid, p))).collect(),
             tunnels: self.tunnels.values().cloned().collect(),
             limits: self.limits.clone(),
             links: self.links.clone(),
             losses: self.losses,
         }
+    }
+
+    fn plain_since(&self, pid: u32, now: &PlainSends) -> PlainSends {
+        self.plain_before.get(&pid).map_or(*now, |before| now.since(before))
     }
 
     /// From now on, keeps the story of each send.

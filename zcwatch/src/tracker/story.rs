@@ -69,7 +69,7 @@ impl Story {
 }
 
 /// Stories of one socket that wait for their end, and those that have it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Stories {
     waiting: BTreeMap<u64, Story>,
     told: Vec<Story>,

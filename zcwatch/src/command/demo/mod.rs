@@ -18,8 +18,10 @@ use anyhow::Context as _;
 
 use super::{
     Exit, Usage,
+    cmd::Voice,
     outcome::{Outcome, exit},
     print,
+    screen::show,
     session::{HINT, Session},
 };
 use crate::{
@@ -48,6 +50,18 @@ pub(super) fn run(args: &cli::Demo) -> anyhow::Result<Exit> {
     let scenario = Scenario::named(name).map_err(Usage)?;
     privileged(scenario)?;
     let child = Child::traffic(scenario).context("the demo's traffic could not be made")?;
+    if args.tui {
+        let target = Target::of(&[child.pid()]);
+        let go = || child.go();
+        return show(
+            &target,
+            &Settings { growing: true, ..Settings::default() },
+            &[],
+            &args.looks,
+            Voice::Shared,
+            go,
+        );
+    }
     let time = args.duration.unwrap_or(TIME.max(scenario.time));
     let (outcome, signal) = watch(child, time, Some(HINT))?;
     if args.output.format == Format::Text {

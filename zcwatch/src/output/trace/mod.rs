@@ -47,6 +47,8 @@ pub struct Line {
     pub text: String,
     /// It is about a call that sent, or tried to.
     pub is_send: bool,
+    /// The socket that it is about.
+    pub about: Option<SocketId>,
 }
 
 /// Takes events, and tells them.
@@ -79,6 +81,7 @@ struct Known {
 struct Said {
     at: u64,
     who: String,
+    about: Option<SocketId>,
     socket: String,
     what: String,
     is_send: bool,
@@ -161,7 +164,7 @@ impl Teller {
                 self.causes.clear();
                 for (pid, what) in self.host.take(other) {
                     let who = pid.map_or_else(|| "host".into(), |p| self.name(Who::process(p)));
-                    self.say(ts, who, String::new(), what, false);
+                    self.say(ts, who, None, String::new(), what, false);
                 }
             }
         }
@@ -207,6 +210,7 @@ impl Teller {
                 Some(Said {
                     at,
                     who: self.name(Who::process(known.facts.pid)),
+                    about: Some(id),
                     socket: socket_name(Some(known), id, None),
                     what: send::socket(&known.facts),
                     is_send: false,
@@ -229,6 +233,7 @@ impl Teller {
         Some(Said {
             at: story.begin,
             who: self.name(Who { pid: m.pid, tid: m.tid }),
+            about: Some(id),
             socket: socket_name(self.sockets.get(&id), id, m.fd),
             what: send::story(story, cause.as_deref(), closed, lossy, self.options.style),
             is_send: true,
@@ -265,7 +270,7 @@ impl Teller {
         if let Some(what) = send::changed(&before, facts) {
             let socket = socket_name(Some(known), facts.socket, None);
             let who = self.name(Who::process(facts.pid));
-            self.say(ts, who, socket, what, false);
+            self.say(ts, who, Some(facts.socket), socket, what, false);
         }
     }
 
@@ -283,7 +288,7 @@ impl Teller {
         let pid = known.facts.pid;
         let socket = socket_name(Some(known), id, None);
         let who = self.name(Who::process(pid));
-        self.say(ts, who, socket, "closed".into(), false);
+        self.say(ts, who, Some(id), socket, "closed".into(), false);
     }
 
     /// A call that took no id.
@@ -294,11 +299,19 @@ impl Teller {
         }
         let socket = socket_name(self.sockets.get(&id), id, fd);
         let who = self.name(who);
-        self.say(at, who, socket, what, true);
+        self.say(at, who, Some(id), socket, what, true);
     }
 
-    fn say(&mut self, at: u64, who: String, socket: String, what: String, is_send: bool) {
-        self.waiting.push(Said { at, who, socket, what, is_send });
+    fn say(
+        &mut self,
+        at: u64,
+        who: String,
+        about: Option<SocketId>,
+        socket: String,
+        what: String,
+        is_send: bool,
+    ) {
+        self.waiting.push(Said { at, who, about, socket, what, is_send });
     }
 
     /// "python3 2210", "python3 2210/2214" for a thread of it.
@@ -309,7 +322,7 @@ impl Teller {
     }
 
     fn lay_out(&mut self, said: &Said) -> Line {
-        let Said { at, who, socket, what, is_send } = said;
+        let Said { at, who, about, socket, what, is_send } = said;
         let mut text = self.options.clock.text(*at, self.start);
         for (column, width) in [who, socket].into_iter().zip(&mut self.widths) {
             // What has no socket is told in its place.
@@ -321,7 +334,7 @@ impl Teller {
         }
         text.push_str("  ");
         text.push_str(what);
-        Line { text: self.options.style.plain(&text), is_send: *is_send }
+        Line { text: self.options.style.plain(&text), is_send: *is_send, about: *about }
     }
 }
 

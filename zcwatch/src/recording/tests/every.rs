@@ -175,6 +175,7 @@ pub fn every(n: u64, text: &str, known: bool) -> Vec<Event> {
             unreadable: vec![n32],
         },
         What::Counters(Box::new(Counters {
+            interim: true,
             socket,
             base: n32,
             key: n32,

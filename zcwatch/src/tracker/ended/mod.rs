@@ -87,6 +87,11 @@ impl Ended {
             .or_insert_with(|| Alike::new(socket, judged, coarse));
     }
 
+    /// Forgets all of them.
+    pub fn forget(&mut self) {
+        *self = Self { limit: self.limit, ..Self::default() };
+    }
+
     /// Has it ended, and still its row?
     #[must_use]
     pub fn row(&self, id: SocketId) -> Option<&SocketSnapshot> {

@@ -22,14 +22,14 @@ impl Ids {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Piece {
     pub hi: u64,
     pub copied: bool,
     pub ts: Option<u64>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Head {
     pub ids: Ids,
     pub ts: u64,

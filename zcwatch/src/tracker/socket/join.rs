@@ -51,6 +51,15 @@ impl SocketTracker {
     pub(super) fn done(&mut self, ids: &Ids, ts: Option<u64>) {
         let done = if ids.copied { &mut self.counts.copied } else { &mut self.counts.reported };
         add(done, ids.len());
+        let first = self.first();
+        if ids.lo < first {
+            let before = ids.hi.min(first - 1) - ids.lo + 1;
+            self.done_before(before, ids.copied);
+            if ids.hi < first {
+                return;
+            }
+        }
+        let ids = &Ids { lo: ids.lo.max(first), ..*ids };
         if let Some(hop) = ids.way.hops.iter().find(|h| h.device != 0) {
             self.device = Some(hop.device);
         }

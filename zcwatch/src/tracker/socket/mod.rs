@@ -12,6 +12,7 @@ mod join;
 mod notifications;
 mod view;
 mod waits;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -27,13 +28,14 @@ use crate::{
 };
 use ids::{Half, Head, Ids, Past, Piece};
 pub use waits::Waits;
+use window::Zero;
 
 /// How long after a notification its pieces may still be seen, ns. They follow within
 /// microseconds, or, where the thread that completes was preempted, within a time slice.
 pub const LATE: u64 = 100_000_000;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SocketTracker {
     facts: Option<SocketFacts>,
     line: Option<Line>,
@@ -68,10 +70,12 @@ pub struct SocketTracker {
     last_read: Option<u64>,
     counters: Option<Counters>,
     device: Option<u16>,
+    /// A later window than the first.
+    zero: Option<Box<Zero>>,
 }
 
 /// Sums of the events as they came, to hold against the counters.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Seen {
     sends: u64,
     with_error: u64,
@@ -105,14 +109,23 @@ impl SocketTracker {
         if sent.before {
             return;
         }
+        let (at, _) = line.place_range(sent.id, sent.id);
         if sent.errno.is_some() {
             self.seen.with_error += 1;
         } else {
             self.seen.sends += 1;
             add(&mut self.counts.bytes, sent.bytes.into());
+        }
+        if let Some(zero) = self.zero.as_mut().filter(|z| at < z.at) {
+            // Sent before the window, and told late.
+            let error = u64::from(sent.errno.is_some());
+            add(&mut zero.counts.with_error, error);
+            add(&mut zero.counts.bytes, sent.bytes.into());
+            return;
+        }
+        if sent.errno.is_none() {
             self.counts.sizes.add(sent.bytes);
         }
-        let (at, _) = line.place_range(sent.id, sent.id);
         self.taken = self.taken.max(at + 1);
         self.waits.sent(self.taken.saturating_sub(self.base), ts);
         if let Some(errno) = sent.errno {
@@ -163,8 +176,25 @@ impl SocketTracker {
 
     /// A send's flag was ignored.
     pub fn ignored(&mut self, ignored: &IgnoredSend) {
+        add(&mut self.counts.ignored, 1);
+        add(&mut self.counts.ignored_bytes, ignored.bytes.into());
         self.pids.insert(ignored.pid);
         self.fds.extend(ignored.fd);
+    }
+
+    /// Waits anything for what may still be told?
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.fresh_heads.is_empty() && self.reads.is_empty()
+    }
+
+    /// Who it is, for one that takes events from now on.
+    #[must_use]
+    pub fn from_now_on(&self) -> Option<SocketFacts> {
+        let facts = self.facts.clone()?;
+        #[expect(clippy::cast_possible_truncation, reason = "an id is its place on the circle")]
+        let base = self.taken.max(self.base) as u32;
+        Some(SocketFacts { base, ..facts })
     }
 
     /// Sent and not completed, by what was told up to now.
@@ -187,11 +217,14 @@ impl SocketTracker {
     /// When it was closed, if the counters have come too: they are the last.
     #[must_use]
     pub fn last_counted(&self) -> Option<u64> {
-        self.counters.as_ref().and(self.closed)
+        self.counters.as_ref().filter(|c| !c.interim).and(self.closed)
     }
 
     /// Takes the kernel's counters.
     pub fn count(&mut self, counters: &Counters) {
+        if counters.interim && self.counters.as_ref().is_some_and(|c| !c.interim) {
+            return;
+        }
         self.closed = self.closed.or(counters.closed);
         for (pid, fd) in &counters.holders {
             self.pids.insert(*pid);

@@ -70,7 +70,7 @@ impl SocketTracker {
                 self.past_heads.insert(to + 1, past);
             }
             if past.copied != ids.copied {
-                self.correct(to - from + 1, ids.copied);
+                self.correct(to - from + 1, ids.copied, to < self.first());
             }
             known.push((from, to));
         }
@@ -89,7 +89,17 @@ impl SocketTracker {
     }
 
     /// So many ids count by the wrong bit: the application was told it.
-    fn correct(&mut self, n: u64, copied: bool) {
+    fn correct(&mut self, n: u64, copied: bool, before: bool) {
+        let zero = self.zero.as_mut().filter(|_| before);
+        if let Some(zero) = zero {
+            let c = &mut zero.counts;
+            let (right, wrong) = match copied {
+                true => (&mut c.copied, &mut c.reported),
+                false => (&mut c.reported, &mut c.copied),
+            };
+            add(right, n);
+            *wrong = wrong.saturating_sub(n);
+        }
         let c = &mut self.counts;
         let (right, wrong) = match copied {
             true => (&mut c.copied, &mut c.reported),
@@ -183,8 +193,10 @@ impl SocketTracker {
                 self.done(&Ids { way, sight, ..*gap }, head.as_ref().map(|h| h.ts));
             }
         }
-        // What was seen to complete only after it was read has no time that could be told.
-        if let Some(head) = head.filter(|h| h.ts <= ts) {
+        // What was seen to complete only after it was read has no time that could be told; what was
+        // sent before the window is not of it.
+        let first = self.first();
+        if let Some(head) = head.filter(|h| h.ts <= ts && ids.lo >= first) {
             self.counts.reap.record(ts - head.ts, own);
         }
         self.counts.read += ids.len();
@@ -195,7 +207,7 @@ impl SocketTracker {
             if piece.copied != ids.copied {
                 self.counts.misled += n;
             }
-            if let Some(done) = piece.ts.filter(|done| *done <= ts) {
+            if let Some(done) = piece.ts.filter(|done| *done <= ts && lo >= first) {
                 self.counts.reap.record(ts - done, n);
             }
         }

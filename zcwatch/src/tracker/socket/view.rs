@@ -19,8 +19,10 @@ impl SocketTracker {
         counts.sends = self.taken.saturating_sub(self.base);
         counts.with_error = self.seen.with_error;
         let mut agreement = Agreement::NotAsked;
-        let mut silent = 0;
-        if let Some(c) = &self.counters {
+        let mut silent = [0; 2];
+        if let Some(c) = self.counters.as_ref().filter(|c| c.interim) {
+            counts.take_interim(c, lossy);
+        } else if let Some(c) = &self.counters {
             agreement = if self.matches(c) { Agreement::Yes } else { Agreement::No };
             counts.take_exact(c);
             if lossy || agreement == Agreement::No {
@@ -33,6 +35,8 @@ impl SocketTracker {
         }
         let unread = counts.completed().saturating_sub(counts.read);
         counts.unread = unread;
+        let mut counters = self.counters.clone();
+        self.since_zero(&mut counts, &mut counters, &mut silent);
         let open = counts.sends.saturating_sub(counts.completed());
         if self.closed.is_some() {
             counts.closed_in_flight = open;
@@ -42,7 +46,7 @@ impl SocketTracker {
         Some(SocketSnapshot {
             id: facts.cookie.unwrap_or(id),
             counts,
-            evidence: self.evidence(silent),
+            evidence: self.evidence(silent[1]),
             call_sites: self.call_sites.clone(),
             pids: self.pids.iter().copied().collect(),
             fds: self.fds.iter().copied().collect(),
@@ -55,8 +59,8 @@ impl SocketTracker {
             failed_with: self.failed_with,
             errors: self.errors.clone(),
             waits: self.waits,
-            counters: self.counters.clone(),
             overlapped: self.counters.as_ref().is_some_and(|c| c.overlapped),
+            counters,
             device: self.device,
             agreement,
             asked: now,

@@ -25,6 +25,12 @@ pub struct Waits {
 }
 
 impl Waits {
+    /// What goes on into a window that begins at this time, ns since boot.
+    pub(super) fn from(earlier: &Self, ts: u64) -> Self {
+        let Self { read, read_to, since, .. } = *earlier;
+        Self { read, read_to, since: since.map(|_| ts), ..Self::default() }
+    }
+
     pub(super) fn sent(&mut self, taken: u64, ts: u64) {
         self.first.get_or_insert(ts);
         let open = taken.saturating_sub(self.read);

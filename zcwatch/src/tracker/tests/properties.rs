@@ -124,6 +124,45 @@ proptest! {
     }
 
     #[test]
+    fn a_new_window_counts_what_came_since_and_no_more(script in script(100), which in 0_usize..8) {
+        let played = script.play();
+        let middle: Vec<_> = played.asked.iter().filter(|a| !a.last).collect();
+        prop_assume!(!middle.is_empty());
+        let reset = middle[which % middle.len()];
+        let end = played.asked.last().unwrap().now;
+        let (mut whole, mut later) = (Tracker::default(), Tracker::default());
+        let (before, after) = played.events.split_at(reset.after);
+        before.iter().for_each(|e| [&mut whole, &mut later].map(|t| t.apply(e)).into_iter().collect());
+        let then = whole.snapshot(0, reset.now, false);
+        later.reset(reset.now);
+        let empty = later.snapshot(reset.now, reset.now, false);
+        for s in &empty.sockets {
+            let c = &s.counts;
+            prop_assert_eq!((c.sends, c.completed(), c.bytes, c.in_flight, c.read), (0, 0, 0, 0, 0));
+            prop_assert!(s.evidence.is_empty() && c.release.summary().is_none());
+        }
+        after.iter().for_each(|e| [&mut whole, &mut later].map(|t| t.apply(e)).into_iter().collect());
+        let whole = whole.snapshot(0, end, true);
+        let later = later.snapshot(reset.now, end, true);
+        for (i, s) in later.sockets.iter().enumerate() {
+            let (c, all, then) = (&s.counts, &whole.sockets[i].counts, &then.sockets[i].counts);
+            prop_assert_eq!(s.agreement, whole.sockets[i].agreement);
+            prop_assert_eq!(c.sends, all.sends - then.sends);
+            prop_assert_eq!(c.sends, c.completed() + c.in_flight + c.closed_in_flight);
+            prop_assert_eq!(
+                c.completed() + c.before_attach,
+                all.completed() + all.before_attach - then.completed()
+            );
+            prop_assert_eq!(c.read, all.read - then.read);
+            // What was sent before the window may be told in it.
+            prop_assert!(c.bytes <= all.bytes - then.bytes);
+            prop_assert!(c.release.summary().map_or(0, |r| r.count) <= c.completed());
+            let shown = s.evidence.iter().filter(|(e, _)| e.is_shown());
+            prop_assert_eq!(shown.map(|(_, g)| g.sends).sum::<u64>(), c.copied);
+        }
+    }
+
+    #[test]
     fn the_counters_alone_tell_the_truth_whatever_events_are_lost(
         script in script(100),
         lost in prop::collection::vec(any::<bool>(), 1..50),

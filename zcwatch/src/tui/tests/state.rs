@@ -1,0 +1,286 @@
+//! What keys do to the state.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    event::{Event, What},
+    output::{
+        style::Style,
+        trace::{Clock, Line, Options, Teller},
+    },
+    source::Recorded,
+    tracker::Tracker,
+};
+
+use super::{
+    super::{
+        app::{App, Clicked, Effect, Focus, View},
+        rows::{Column, Key},
+        view,
+    },
+    PLAIN, SICK, WELL, key_of, press, screen, seen, type_text,
+};
+
+fn sick() -> App {
+    seen(SICK, Some(5))
+}
+
+#[test]
+fn rows_are_sorted_by_each_column_both_ways() {
+    let mut app = sick();
+    for _ in Column::ALL {
+        press(&mut app, &["s"]);
+        let order: Vec<Key> = app.rows.iter().map(|row| row.key).collect();
+        press(&mut app, &["r"]);
+        let other: Vec<Key> = app.rows.iter().map(|row| row.key).collect();
+        press(&mut app, &["r"]);
+        assert_eq!(order, app.rows.iter().map(|row| row.key).collect::<Vec<_>>());
+        assert_eq!(order.len(), other.len());
+    }
+    while app.choice.by != Column::Pid {
+        press(&mut app, &["s"]);
+    }
+    while app.choice.by != Column::Rate {
+        press(&mut app, &["s"]);
+    }
+    let rates: Vec<f64> = app.rows.iter().filter_map(|row| row.rate).collect();
+    assert!(rates.len() > 3 && rates.is_sorted_by(|a, b| a >= b), "{rates:?}");
+}
+
+#[test]
+fn the_selected_row_stays_selected_wherever_it_goes() {
+    let mut app = sick();
+    press(&mut app, &["down", "down"]);
+    let selected = app.selected.unwrap();
+    for _ in Column::ALL {
+        press(&mut app, &["s"]);
+        assert_eq!(app.selected, Some(selected));
+        assert!(screen(&app, (120, 40)).contains('▸'));
+    }
+    press(&mut app, &["end"]);
+    assert_eq!(app.selected, app.rows.last().map(|row| row.key));
+    press(&mut app, &["pagedown", "down", "home", "up", "pageup"]);
+    assert_eq!(app.selected, app.rows.first().map(|row| row.key));
+}
+
+#[test]
+fn filters_choose_by_their_key() {
+    let mut app = sick();
+    let all = app.rows.len();
+    let mut with = |text: &str| {
+        press(&mut app, &["/", "ctrl-u"]);
+        type_text(&mut app, text);
+        press(&mut app, &["enter"]);
+        assert_eq!(app.filter_text, text);
+        app.rows.len()
+    };
+    assert_eq!(with("proto:tcp"), 4);
+    assert_eq!(with("-proto:tcp"), all - 4);
+    assert_eq!(with("port:9000 cause:tap"), 4);
+    assert_eq!(with("dev:eth1"), 1);
+    assert_eq!(with("comm:ingest"), all);
+    assert_eq!(with("198.51.100.7"), 1);
+    assert_eq!(with("finding:flag-ignored"), 1);
+    assert_eq!(with("pid:1"), 0);
+    assert_eq!(with("no such thing"), 0);
+    assert!(screen(&app, (80, 24)).contains("no socket is as the filter wants it"));
+    press(&mut app, &["esc"]);
+    assert_eq!((app.rows.len(), app.filter_text.as_str()), (all, ""));
+}
+
+#[test]
+fn a_filter_that_means_nothing_says_so_and_changes_nothing() {
+    let mut app = sick();
+    let all = app.rows.len();
+    press(&mut app, &["/"]);
+    type_text(&mut app, "port:http");
+    assert!(screen(&app, (80, 24)).contains("port:http: a port is a number up to 65535"));
+    press(&mut app, &["enter"]);
+    assert!(app.prompt.is_some());
+    press(&mut app, &["esc"]);
+    assert_eq!((app.prompt.is_none(), app.rows.len()), (true, all));
+}
+
+#[test]
+fn enter_leads_to_the_cause_and_y_copies_what_helps() {
+    let mut app = sick();
+    press(&mut app, &["/"]);
+    type_text(&mut app, "cause:tap");
+    press(&mut app, &["enter", "enter"]);
+    assert!(matches!(app.view, View::Socket(_)));
+    let text = screen(&app, (120, 60));
+    assert!(text.contains("handed to a packet socket of tcpdump"), "{text}");
+    let effects = press(&mut app, &["y"]);
+    let [Effect::Copy(command)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert!(command.starts_with("kill ") && text.contains(command.as_str()), "{command}");
+    press(&mut app, &["esc"]);
+    assert_eq!(app.view, View::Overview);
+}
+
+#[test]
+fn where_only_words_help_nothing_is_copied() {
+    let mut app = seen(WELL, Some(4));
+    assert_eq!(press(&mut app, &["enter", "y"]), []);
+    assert!(app.said.as_deref().is_some_and(|said| said.starts_with("no command")));
+}
+
+#[test]
+fn findings_are_rows_too() {
+    let mut app = sick();
+    press(&mut app, &["tab"]);
+    assert_eq!(app.focus, Focus::Findings);
+    press(&mut app, &["down", "enter"]);
+    assert_eq!(app.view, View::Finding(1));
+    press(&mut app, &["enter"]);
+    assert_eq!(app.view, View::Overview);
+    assert!(app.filter_text.starts_with("finding:"), "{}", app.filter_text);
+}
+
+#[test]
+fn a_held_screen_stays_and_goes_on_with_what_came_meanwhile() {
+    let mut app = seen(SICK, Some(2));
+    press(&mut app, &["p"]);
+    let held = screen(&app, (120, 40));
+    assert!(held.contains("PAUSED"));
+    let later = seen(SICK, Some(5)).scene.unwrap();
+    app.show(later.moment);
+    assert_eq!(screen(&app, (120, 40)), held);
+    press(&mut app, &["p"]);
+    assert_ne!(screen(&app, (120, 40)), held);
+}
+
+#[test]
+fn one_row_a_process_leads_to_its_sockets() {
+    let mut app = sick();
+    let all = app.rows.len();
+    press(&mut app, &["g"]);
+    assert_eq!(app.rows.len(), 1);
+    assert_eq!(app.rows[0].route, format!("{all} sockets"));
+    press(&mut app, &["enter"]);
+    assert_eq!((app.rows.len(), app.choice.grouped), (all, false));
+}
+
+#[test]
+fn processes_are_taken_and_let_go() {
+    let mut app = sick();
+    let pid = app.rows[0].pid;
+    assert_eq!(press(&mut app, &["d"]), [Effect::LetGo(pid)]);
+    press(&mut app, &["t"]);
+    type_text(&mut app, "12x");
+    assert_eq!(press(&mut app, &["enter"]), []);
+    assert_eq!(press(&mut app, &["backspace", "enter"]), [Effect::Take(12)]);
+    assert_eq!(press(&mut app, &["z"]), [Effect::Reset]);
+    let mut app = seen(SICK, None);
+    assert_eq!(press(&mut app, &["z", "d", "t"]), []);
+}
+
+#[test]
+fn events_are_told_only_while_they_are_seen() {
+    let mut app = sick();
+    assert_eq!(press(&mut app, &["e"]), [Effect::Tell(true)]);
+    assert_eq!(press(&mut app, &["c"]), [Effect::Tell(false)]);
+    assert_eq!(press(&mut app, &["e", "esc"]), [Effect::Tell(true), Effect::Tell(false)]);
+}
+
+#[test]
+fn lines_of_events_are_filtered_by_what_they_are_about() {
+    let mut app = sick();
+    let of = |row: &crate::tui::rows::Row| match row.key {
+        Key::Socket(id) => Some(id),
+        _ => None,
+    };
+    let tap = app.rows.iter().find(|row| row.causes.contains(&"tap_tx")).and_then(of);
+    let udp = app.rows.iter().find(|row| row.protocol == "udp").and_then(of);
+    let line = |text: &str, about| Line { text: text.into(), is_send: true, about };
+    app.tell(vec![
+        line("send #1 copied, by tap_tx on eth0", tap),
+        line("send #2 reported zero-copy", udp),
+        line("host  packet socket of tcpdump (pid 7)", None),
+    ]);
+    press(&mut app, &["e"]);
+    let mut with = |text: &str| {
+        press(&mut app, &["/", "ctrl-u"]);
+        type_text(&mut app, text);
+        press(&mut app, &["enter"]);
+        app.told().len()
+    };
+    assert_eq!(with(""), 3);
+    assert_eq!(with("proto:udp"), 1);
+    assert_eq!(with("cause:tap_tx"), 1);
+    assert_eq!(with("-reported"), 2);
+    assert_eq!(with("pid:7"), 1);
+    assert_eq!(with("port:9000"), 1);
+    press(&mut app, &["p"]);
+    app.tell(vec![line("later", None)]);
+    assert_eq!(app.lines.len(), 3, "held");
+}
+
+#[test]
+fn the_mouse_selects_what_it_points_at() {
+    let mut app = sick();
+    let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(120, 40)).unwrap();
+    let mut drawn = view::Drawn::default();
+    terminal.draw(|frame| drawn = view::draw(&app, PLAIN, frame)).unwrap();
+    let (area, _, _) = drawn.table.unwrap();
+    let second = drawn.at(5, area.y + 1);
+    assert_eq!(second, Some(Clicked::Row(1)));
+    app.click(second.unwrap());
+    assert_eq!(app.selected_at(), Some(1));
+    assert_eq!(drawn.at(5, 1), Some(Clicked::Finding(0)));
+    app.click(Clicked::Finding(0));
+    assert_eq!((app.focus, app.view), (Focus::Findings, View::Overview));
+    app.click(Clicked::Finding(0));
+    assert_eq!(app.view, View::Finding(0));
+    assert_eq!(drawn.at(5, 39), None);
+}
+
+#[test]
+fn every_key_can_be_pressed_everywhere() {
+    for recording in [SICK, WELL] {
+        for first in ["o", "enter", "c", "e", "?", "tab", "g", "p"] {
+            let mut app = seen(recording, Some(3));
+            press(&mut app, &[first]);
+            for binding in super::super::keys::BINDINGS {
+                for key in binding.keys {
+                    app.key(key_of(key));
+                    app.prompt = None;
+                    let _ = screen(&app, (80, 24));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn who_opens_the_events_late_is_told_the_rest_as_who_saw_all() {
+    let mut recorded = Recorded::open(SICK.as_bytes()).unwrap();
+    let mut events = Vec::new();
+    while let Some(event) = recorded.event().unwrap() {
+        events.push(event);
+    }
+    let header = recorded.header().clone();
+    let options = Options {
+        style: Style { colour: false, unicode: true },
+        clock: Clock::Relative,
+        min_latency: None,
+    };
+    let (mut all, mut late) =
+        (Teller::new(options.clone(), &header), Teller::new(options, &header));
+    let (before, after) = events.split_at(events.len() / 2);
+    let mut tracker = Tracker::default();
+    before.iter().for_each(|e| tracker.apply(e));
+    tracker.retell(before.last().unwrap().ts).iter().for_each(|e| late.take(e));
+    late.lines(None);
+    events.iter().for_each(|e| all.take(e));
+    after.iter().for_each(|e| late.take(e));
+    let sends = |lines: Vec<Line>| -> BTreeSet<String> {
+        let words = |line: &Line| line.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        lines.iter().filter(|line| line.is_send).map(words).collect()
+    };
+    let (all, late) = (sends(all.last_lines()), sends(late.last_lines()));
+    let called = |e: &&Event| matches!(e.what, What::Send(_) | What::Ignored(_));
+    let calls = after.iter().filter(called).count();
+    let unknown: Vec<_> = late.difference(&all).collect();
+    assert!(unknown.is_empty(), "{unknown:#?}");
+    assert!(late.len() >= calls && calls > 100, "{} of {calls}", late.len());
+}

@@ -1,0 +1,95 @@
+//! How long things took, and what they waited for.
+
+use ratatui::text::{Line, Span};
+
+use crate::{
+    diagnosis::{Severity, time},
+    output::names::grouped,
+    tracker::{latency::Latency, snapshot::SocketSnapshot},
+    tui::{
+        theme::Looks,
+        view::text::{bar, fit, left, percent, right, wrap},
+    },
+};
+
+/// A histogram, a line an octave; where the percentiles are is marked.
+pub(super) fn latency(
+    l: &Latency,
+    s: &SocketSnapshot,
+    looks: Looks,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let Some(summary) = l.summary() else {
+        let text = match s.counts.before_return {
+            0 => "   no time is known",
+            _ => "   all completed before anything was seen of their start",
+        };
+        return vec![Line::styled(fit(text, width), looks.dim())];
+    };
+    let marks =
+        [("p50", summary.p50), ("p90", summary.p90), ("p99", summary.p99), ("max", summary.max)];
+    if s.ended {
+        let text: Vec<_> = marks.iter().map(|(m, t)| format!("{m} {}", time(*t))).collect();
+        return vec![Line::raw(format!("   {}", text.join("   ")))];
+    }
+    let octaves = l.octaves();
+    // Of a long tail the middle is left out line by line: what is rare and short first.
+    let most = octaves.iter().map(|(_, n)| *n).max().unwrap_or(1);
+    let marked = |ns: u64| -> Vec<String> {
+        let here = |t: u64| t >= ns && t / 2 < ns;
+        let first = octaves.first().is_some_and(|(f, _)| *f == ns);
+        marks
+            .iter()
+            .filter(|(_, t)| here(*t) || (first && *t < ns))
+            .map(|(m, t)| format!("{m} {}", time(*t)))
+            .collect()
+    };
+    let bars = width.saturating_sub(10 + 26).max(4);
+    octaves
+        .iter()
+        .filter(|(ns, n)| *n > 0 || !marked(*ns).is_empty())
+        .map(|(ns, n)| {
+            #[expect(clippy::cast_precision_loss, reason = "for reading, not for counting")]
+            let share = *n as f64 / most as f64;
+            Line::from(vec![
+                Span::styled(format!(" {} ", right(&time(*ns), 7)), looks.dim()),
+                Span::styled(left(&bar(share, bars), bars), looks.severity(Some(Severity::Note))),
+                Span::raw(fit(
+                    &format!(" {}", marked(*ns).join(" ")),
+                    width.saturating_sub(9 + bars),
+                )),
+            ])
+        })
+        .collect()
+}
+
+/// Where the time until the release went, and what is open now.
+pub(super) fn waiting(s: &SocketSnapshot, looks: Looks, width: usize) -> Vec<Line<'static>> {
+    let spent = s.counts.spent;
+    let total = spent.total();
+    let mut parts = Vec::new();
+    if total > 0 {
+        #[expect(clippy::cast_precision_loss, reason = "for reading, not for counting")]
+        let share = |ns: u64| percent(ns as f64 / total as f64);
+        parts.push(format!("before the device {}", share(spent.before_queue)));
+        parts.push(format!("in its queue {}", share(spent.queued)));
+        parts.push(format!("on the way and for the ACK {}", share(spent.after)));
+    }
+    if let Some(c) = &s.counters {
+        if let Some(rtt) = c.srtt {
+            parts.push(format!("RTT {}", time(rtt)));
+        }
+        if let Some(n) = c.retransmits.filter(|n| *n > 0) {
+            parts.push(format!("{n} segments sent again"));
+        }
+    }
+    parts.push(format!("in flight {}", grouped(s.counts.in_flight)));
+    parts.push(format!("unread {}", grouped(s.counts.unread)));
+    if let Some(oldest) = s.oldest_unread {
+        parts.push(format!("the oldest for {}", time(s.asked.saturating_sub(oldest))));
+    }
+    wrap(&format!(" {}", parts.join(" · ")), width, " ")
+        .into_iter()
+        .map(|text| Line::styled(text, looks.dim()))
+        .collect()
+}
