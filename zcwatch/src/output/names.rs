@@ -1,6 +1,9 @@
-//! How sockets are named.
+//! How sockets are named, and what is counted of them.
 
-use crate::event::{Endpoint, SocketFacts};
+use crate::{
+    event::{Endpoint, SocketFacts},
+    tracker::snapshot::Counts,
+};
 
 /// "tcp 10.0.0.4:41822 → 10.0.0.9:4444", "udp *:9000".
 #[must_use]
@@ -33,6 +36,29 @@ pub fn grouped(n: u64) -> String {
         out.push(d);
     }
     out
+}
+
+/// "3 in flight": those that there are.
+pub fn counted<const N: usize>(
+    counts: [(u64, &'static str); N],
+) -> impl Iterator<Item = String> + use<N> {
+    counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", grouped(n)))
+}
+
+/// What is not so for most sends: those that there are.
+pub fn rare(c: &Counts, unread_before: u64) -> impl Iterator<Item = String> + use<> {
+    counted([
+        (c.closed_in_flight, "in flight when closed"),
+        (c.with_error, "with an error"),
+        (c.failed_optmem, "refused by optmem_max"),
+        (c.failed_memlock, "refused by RLIMIT_MEMLOCK"),
+        (c.failed_other, "failed"),
+        (c.ignored, "with the flag ignored"),
+        (c.misled, "misled"),
+        (unread_before, "unread from before the watch"),
+        (c.before_attach, "sent before the watch and completed in it"),
+        (c.before_return, "completed before their start was seen"),
+    ])
 }
 
 #[cfg(test)]

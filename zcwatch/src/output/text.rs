@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use super::{
     json::About,
-    names::{grouped, route},
+    names::{counted, grouped, rare, route},
     style::Style,
 };
 use crate::{
@@ -259,23 +259,8 @@ fn parts(c: &Counts, release: Option<String>, unread_before: u64) -> Vec<String>
     ];
     parts.extend(release);
     parts.push(format!("unread {}", grouped(c.unread)));
-    for (n, what) in [
-        (c.in_flight, "in flight"),
-        (c.closed_in_flight, "in flight when closed"),
-        (c.with_error, "with an error"),
-        (c.failed_optmem, "refused by optmem_max"),
-        (c.failed_memlock, "refused by RLIMIT_MEMLOCK"),
-        (c.failed_other, "failed"),
-        (c.ignored, "with the flag ignored"),
-        (c.misled, "misled"),
-        (unread_before, "unread from before the watch"),
-        (c.before_attach, "sent before the watch and completed in it"),
-        (c.before_return, "completed before their start was seen"),
-    ] {
-        if n > 0 {
-            parts.push(format!("{} {what}", grouped(n)));
-        }
-    }
+    parts.extend(counted([(c.in_flight, "in flight")]));
+    parts.extend(rare(c, unread_before));
     parts
 }
 

@@ -173,7 +173,7 @@ fn note(app: &App, columns: Option<usize>, first: usize, room: usize) -> String 
     }
     let more = columns.map_or(0, |shown| Column::ALL.len() - shown);
     if more > 0 {
-        notes.push(format!("+{more} columns"));
+        notes.push(format!("+{more} column{}", if more == 1 { "" } else { "s" }));
     }
     notes.join(", ")
 }

@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 use crate::{
     diagnosis::Severity,
     host::process::escape,
-    output::names::{grouped, route},
+    output::names::{counted, grouped, rare, route},
     tracker::{Snapshot, snapshot::SocketSnapshot},
     tui::{
         history::{Course, Point},
@@ -65,20 +65,8 @@ pub(super) fn identity(
         format!("copied {}", grouped(c.copied)),
         format!("reported zero-copy {}", grouped(c.reported)),
     ];
-    for (n, what) in [
-        (s.hidden(), "of them copied in secret"),
-        (c.failed_optmem, "refused by optmem_max"),
-        (c.failed_memlock, "refused by RLIMIT_MEMLOCK"),
-        (c.failed_other, "failed"),
-        (c.with_error, "with an error"),
-        (c.ignored, "with the flag ignored"),
-        (c.misled, "misled"),
-        (c.before_attach, "sent before the watch"),
-    ] {
-        if n > 0 {
-            counts.push(format!("{} {what}", grouped(n)));
-        }
-    }
+    counts.extend(counted([(s.hidden(), "of them copied in secret")]));
+    counts.extend(rare(c, s.unread_before()));
     let mut all = vec![Line::styled(fit(&first, width), looks.title())];
     for part in [parts, counts] {
         for text in wrap(&format!(" {}", part.join(" · ")), width, " ") {

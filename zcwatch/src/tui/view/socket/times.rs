@@ -12,7 +12,10 @@ use crate::{
     },
 };
 
-/// A histogram, a line an octave; where the percentiles are is marked.
+/// " p50 p90 p99 max"
+const ALL_MARKS: usize = 16;
+
+/// A histogram, a line an octave; where the percentiles are is marked, and said below.
 pub(super) fn latency(
     l: &Latency,
     s: &SocketSnapshot,
@@ -28,39 +31,30 @@ pub(super) fn latency(
     };
     let marks =
         [("p50", summary.p50), ("p90", summary.p90), ("p99", summary.p99), ("max", summary.max)];
+    let figures: Vec<_> = marks.iter().map(|(m, t)| format!("{m} {}", time(*t))).collect();
+    let figures = Line::raw(fit(&format!("   {}", figures.join(" · ")), width));
     if s.ended {
-        let text: Vec<_> = marks.iter().map(|(m, t)| format!("{m} {}", time(*t))).collect();
-        return vec![Line::raw(format!("   {}", text.join("   ")))];
+        return vec![figures];
     }
     let octaves = l.octaves();
-    // Of a long tail the middle is left out line by line: what is rare and short first.
     let most = octaves.iter().map(|(_, n)| *n).max().unwrap_or(1);
-    let marked = |ns: u64| -> Vec<String> {
+    let marked = |ns: u64| -> Vec<&str> {
         let here = |t: u64| t >= ns && t / 2 < ns;
         let first = octaves.first().is_some_and(|(f, _)| *f == ns);
-        marks
-            .iter()
-            .filter(|(_, t)| here(*t) || (first && *t < ns))
-            .map(|(m, t)| format!("{m} {}", time(*t)))
-            .collect()
+        marks.iter().filter(|(_, t)| here(*t) || (first && *t < ns)).map(|(m, _)| *m).collect()
     };
-    let bars = width.saturating_sub(10 + 26).max(4);
-    octaves
-        .iter()
-        .filter(|(ns, n)| *n > 0 || !marked(*ns).is_empty())
-        .map(|(ns, n)| {
+    let bars = width.saturating_sub(9 + ALL_MARKS).max(4);
+    let histogram =
+        octaves.iter().filter(|(ns, n)| *n > 0 || !marked(*ns).is_empty()).map(|(ns, n)| {
             #[expect(clippy::cast_precision_loss, reason = "for reading, not for counting")]
             let share = *n as f64 / most as f64;
             Line::from(vec![
                 Span::styled(format!(" {} ", right(&time(*ns), 7)), looks.dim()),
                 Span::styled(left(&bar(share, bars), bars), looks.severity(Some(Severity::Note))),
-                Span::raw(fit(
-                    &format!(" {}", marked(*ns).join(" ")),
-                    width.saturating_sub(9 + bars),
-                )),
+                Span::raw(format!(" {}", marked(*ns).join(" "))),
             ])
-        })
-        .collect()
+        });
+    histogram.chain([figures]).collect()
 }
 
 /// Where the time until the release went, and what is open now.
