@@ -36,6 +36,8 @@ pub struct Row {
     pub pid: u32,
     /// All processes that sent on it or hold it.
     pub pids: Vec<u32>,
+    /// How many sockets it stands for.
+    pub sockets: u64,
     /// "tcp", "udp"; empty for several.
     pub protocol: &'static str,
     /// "local → remote", or how many sockets it stands for.
@@ -44,7 +46,7 @@ pub struct Row {
     pub short_route: String,
     /// Their ports.
     pub ports: Vec<u16>,
-    /// The device its packets were first seen on, escaped; empty: not known.
+    /// The device its packets were first seen on, escaped; empty: not known; "several".
     pub device: String,
     /// Ids taken.
     pub sends: u64,
@@ -58,7 +60,7 @@ pub struct Row {
     pub rate: Option<f64>,
     /// Bytes a second.
     pub bytes_rate: Option<f64>,
-    /// Release latency, ns: median and 99th percentile.
+    /// Release latency, ns: median and 99th percentile; of several sockets the longest of each.
     pub release: Option<(u64, u64)>,
     /// All completed before anything was seen of their start.
     pub at_send: bool,
@@ -311,6 +313,7 @@ fn counted(c: &Counts) -> Row {
         comm: String::new(),
         pid: 0,
         pids: Vec::new(),
+        sockets: 1,
         protocol: "",
         route: String::new(),
         short_route: String::new(),
@@ -352,6 +355,7 @@ fn folded(of: &OfProcess<'_>, moment: &Moment) -> Row {
         comm: escape(comm),
         pid,
         pids: vec![pid],
+        sockets: of.sockets,
         route: format!("{} more sockets, closed", grouped(of.sockets)),
         short_route: format!("{} more sockets", grouped(of.sockets)),
         hidden,
@@ -366,21 +370,21 @@ fn folded(of: &OfProcess<'_>, moment: &Moment) -> Row {
 }
 
 fn grouped_by_process(rows: Vec<Row>) -> Vec<Row> {
-    let mut processes: BTreeMap<u32, (Row, u64)> = BTreeMap::new();
-    for row in rows {
+    let mut processes: BTreeMap<u32, Row> = BTreeMap::new();
+    // What is added up has no device and no protocol of its own: those of the others come first.
+    let (added_up, own): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row| matches!(row.key, Key::Folded(_)));
+    for row in own.into_iter().chain(added_up) {
         match processes.get_mut(&row.pid) {
             None => {
-                processes.insert(row.pid, (Row { key: Key::Process(row.pid), ..row }, 1));
+                processes.insert(row.pid, Row { key: Key::Process(row.pid), ..row });
             }
-            Some((all, sockets)) => {
-                *sockets += 1;
-                join(all, &row);
-            }
+            Some(all) => join(all, &row),
         }
     }
-    let named = |(mut row, sockets): (Row, u64)| {
-        if sockets > 1 {
-            row.route = format!("{} sockets", grouped(sockets));
+    let named = |mut row: Row| {
+        if row.sockets > 1 {
+            row.route = format!("{} sockets", grouped(row.sockets));
             row.short_route.clone_from(&row.route);
         }
         row
@@ -396,6 +400,7 @@ fn join(all: &mut Row, row: &Row) {
     all.rate = sum(all.rate, row.rate);
     all.bytes_rate = sum(all.bytes_rate, row.bytes_rate);
     for (a, b) in [
+        (&mut all.sockets, row.sockets),
         (&mut all.sends, row.sends),
         (&mut all.completed, row.completed),
         (&mut all.copied, row.copied),
@@ -405,7 +410,7 @@ fn join(all: &mut Row, row: &Row) {
     ] {
         *a = a.saturating_add(b);
     }
-    // Percentiles of several cannot be added: the worst is shown.
+    // Percentiles of several cannot be added: what theirs cannot exceed is shown.
     all.release = match (all.release, row.release) {
         (Some(a), Some(b)) => Some((a.0.max(b.0), a.1.max(b.1))),
         (a, b) => a.or(b),
@@ -420,15 +425,39 @@ fn join(all: &mut Row, row: &Row) {
     if worse {
         (all.verdict, all.severity, all.judged) = (row.verdict.clone(), row.severity, row.judged);
     }
-    if all.protocol != row.protocol {
-        all.protocol = "";
-    }
-    if all.device != row.device {
-        all.device = String::new();
+    if !matches!(row.key, Key::Folded(_)) {
+        if all.protocol != row.protocol {
+            all.protocol = "";
+        }
+        if all.device != row.device {
+            all.device = "several".into();
+        }
     }
     all.over = all.over.and(row.over);
     all.ports.extend(&row.ports);
     all.pids.extend(&row.pids);
     all.causes.extend(&row.causes);
     all.findings.extend(&row.findings);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(key: Key, sockets: u64, device: &str, release: Option<(u64, u64)>) -> Row {
+        Row { key, pid: 7, sockets, device: device.into(), release, ..counted(&Counts::default()) }
+    }
+
+    #[test]
+    fn a_process_stands_for_all_its_sockets_those_added_up_too() {
+        let one = |id, device, release| row(Key::Socket(SocketId(id)), 1, device, Some(release));
+        let added_up = row(Key::Folded(Some(7)), 40, "", None);
+        let rows = vec![added_up.clone(), one(1, "eth0", (1, 9)), one(2, "eth0", (2, 8))];
+        let all = grouped_by_process(rows);
+        let [all] = all.as_slice() else { panic!("{all:?}") };
+        assert_eq!((all.sockets, all.route.as_str()), (42, "42 sockets"));
+        assert_eq!((all.device.as_str(), all.release), ("eth0", Some((2, 9))));
+        let rows = vec![one(1, "eth0", (1, 9)), one(2, "eth1", (2, 8)), added_up];
+        assert_eq!(grouped_by_process(rows)[0].device, "several");
+    }
 }

@@ -42,19 +42,21 @@ pub fn draw(app: &App, looks: Looks, frame: &mut Frame<'_>, area: Rect) {
 fn first<'a>(app: &App, moment: &Moment, looks: Looks, width: usize) -> Line<'a> {
     let about = &moment.about;
     let snapshot = &moment.snapshot;
-    let name = " zcwatch  ".to_owned();
-    let whom = whom(&about.target, snapshot);
+    let mut spans = vec![Span::styled(" zcwatch  ", looks.key())];
+    if let Some((text, severity)) = state(app, moment, width) {
+        let style = looks.severity(Some(severity)).add_modifier(Modifier::BOLD);
+        spans.push(Span::styled(format!("{text}  "), style));
+    }
+    let mut left = width.saturating_sub(spans.iter().map(Span::width).sum());
     let time = clock(snapshot.end.saturating_sub(snapshot.start));
-    let state = state(app, moment);
+    let whom = fit(&whom(&about.target, snapshot), left.saturating_sub(time.width() + 3));
+    left -= whom.width();
     let going = app.scene.as_ref().filter(|s| s.moment.ended.is_none());
     let now = going.and_then(|s| s.history.all().rate());
     let speed = now.map(|r| format!("{} sends/s {}/s", rate(r.sends), bytes_rate(r.bytes)));
     let kernel = format!("Linux {}", about.kernel);
     let hooks = format!("hooks: {}", about.kinds().join(" "));
     // What is said first is left out last.
-    let mut parts = vec![(whom, looks.title())];
-    let mut left = width.saturating_sub(name.width() + 1);
-    left = left.saturating_sub(parts[0].0.width().min(left));
     let mut tail: Vec<(usize, String)> = Vec::new();
     let wanted = [(3, Some(time)), (4, speed), (2, Some(hooks)), (1, Some(kernel))];
     for (place, text) in wanted.into_iter().filter_map(|(place, text)| Some((place, text?))) {
@@ -64,28 +66,16 @@ fn first<'a>(app: &App, moment: &Moment, looks: Looks, width: usize) -> Line<'a>
         }
     }
     tail.sort_by_key(|(place, _)| *place);
-    parts.extend(tail.into_iter().map(|(_, text)| (text, looks.dim())));
-    let mut spans = vec![Span::styled(name, looks.key())];
-    if let Some((text, severity)) = state {
-        spans.push(Span::styled(
-            format!("{text}  "),
-            looks.severity(Some(severity)).add_modifier(Modifier::BOLD),
-        ));
-    }
-    let used: usize = spans.iter().map(Span::width).sum();
-    for (i, (text, style)) in parts.into_iter().enumerate() {
-        let text =
-            if i == 0 { fit(&text, width.saturating_sub(used)) } else { format!("   {text}") };
-        spans.push(Span::styled(text, style));
-    }
+    spans.push(Span::styled(whom, looks.title()));
+    spans.extend(tail.into_iter().map(|(_, text)| Span::styled(format!("   {text}"), looks.dim())));
     Line::from(spans)
 }
 
 /// What holds of all that is shown.
-fn state(app: &App, moment: &Moment) -> Option<(&'static str, Severity)> {
+fn state(app: &App, moment: &Moment, width: usize) -> Option<(&'static str, Severity)> {
     let ended = moment.ended.map(|end| match end.why {
-        Why::ProcessesEnded => "ENDED: no process is left",
-        Why::TimeOver | Why::Interrupted | Why::CountReached => "ENDED",
+        Why::ProcessesEnded if width >= 60 => "ENDED: no process is left",
+        Why::ProcessesEnded | Why::TimeOver | Why::Interrupted | Why::CountReached => "ENDED",
     });
     match (app.paused, ended) {
         (true, _) => Some(("PAUSED", Severity::Warning)),

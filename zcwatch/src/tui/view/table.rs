@@ -259,6 +259,7 @@ fn copied(row: &Row) -> String {
 
 fn release(row: &Row) -> String {
     match row.release {
+        Some((_, p99)) if row.sockets > 1 => format!("p99 ≤ {}", time(p99)),
         Some((p50, p99)) => format!("{} / {}", time(p50), time(p99)),
         None if row.at_send => "at send".into(),
         None => "–".into(),
