@@ -70,10 +70,12 @@ impl Expected {
     }
 
     /// With so many sends copied by this cause on this device: `local_delivery@server0`. Without
-    /// such a call, none is.
+    /// such a call, none is; a cause of no send is not told.
     #[must_use]
     pub fn cause(mut self, cause: &str, sends: u64) -> Self {
-        self.causes.insert(cause.to_owned(), sends);
+        if sends > 0 {
+            self.causes.insert(cause.to_owned(), sends);
+        }
         self
     }
 

@@ -14,8 +14,8 @@ use zcwatch::lab::{Family, Layout, Netns, Topology};
 use zcwatch_terminal::{Size, Terminal};
 use zcwatch_tests::{Workload, scenario::workload, zcwatch as binary};
 
-/// What takes longer does not come.
-const LIMIT: Duration = Duration::from_secs(30);
+/// What takes longer does not come: an emulated kernel takes half a minute to verify the probes.
+const LIMIT: Duration = Duration::from_secs(120);
 const USUAL: Size = (160, 45);
 
 /// zcwatch with these arguments, parted by spaces, in a UTF-8 terminal.

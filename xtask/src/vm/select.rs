@@ -45,7 +45,7 @@ pub fn select(tree: &Tree, words: &[String]) -> Result<(Vec<Scenario>, Built)> {
 
 /// The test targets whose tests may be named; those that need programs that guests do not have
 /// are among them, and fail there.
-const TARGETS: [&str; 11] = [
+const TARGETS: [&str; 12] = [
     "guests",
     "lockdown",
     "leftovers",
@@ -57,6 +57,7 @@ const TARGETS: [&str; 11] = [
     "trace",
     "bad_days",
     "layout",
+    "screen",
 ];
 
 /// The scenarios of the table that are named; `None` where a word names none of them.

@@ -78,6 +78,7 @@ const ROWS: &[Row] = &[
     Row("scenarios", "ids::what_is_in_flight_at_the_close_stays_counted", On::All),
     Row("scenarios", "agree::trampolines_and_tracepoints_say_the_same", TRACEPOINTS_OF_SENDS),
     Row("scenarios", "attach::what_was_sent_before_is_counted_apart", On::All),
+    Row("screen", "person::reads_the_last_numbers_of_a_process_that_ended", On::All),
     Row("traffic", "findings::device_drop", On::All),
     Row("traffic", "stress::ten_thousand_sends", On::All),
 ];

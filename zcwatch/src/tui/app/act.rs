@@ -58,7 +58,7 @@ impl App {
             Action::Pause => self.pause(),
             Action::Reset if self.is_over() => self.say("the watch has ended: its numbers stay"),
             Action::Reset => {
-                self.paused = false;
+                self.go_on();
                 self.newest = None;
                 return vec![Effect::Reset];
             }
@@ -107,13 +107,22 @@ impl App {
     }
 
     pub(super) fn pause(&mut self) {
-        self.paused = !self.paused;
-        if !self.paused
-            && let Some(newest) = self.newest.take()
-        {
+        if !self.paused {
+            self.paused = true;
+            return;
+        }
+        self.go_on();
+        if let Some(newest) = self.newest.take() {
             self.scene = Some(newest);
             self.choose();
         }
+    }
+
+    /// The screen is held no more; what was told meanwhile comes now.
+    fn go_on(&mut self) {
+        self.paused = false;
+        let told = std::mem::take(&mut self.held_back);
+        self.tell(told.into());
     }
 
     pub(super) fn sort(&mut self) {

@@ -120,6 +120,8 @@ pub struct App {
     pub said: Option<String>,
     /// Lines of events, the newest last.
     pub lines: VecDeque<Line>,
+    /// Those that came while the screen is held.
+    held_back: VecDeque<Line>,
     /// A view of one thing begins so many lines below its top.
     pub scroll: usize,
     /// The tail stands so many lines before its end; 0: it runs.
@@ -152,6 +154,7 @@ impl App {
             prompt: None,
             said: None,
             lines: VecDeque::new(),
+            held_back: VecDeque::new(),
             scroll: 0,
             scrolled: 0,
             mouse: false,
@@ -176,16 +179,18 @@ impl App {
     /// Takes lines of events.
     pub fn tell(&mut self, lines: Vec<Line>) {
         if self.paused {
+            self.held_back.extend(lines);
+            shorten(&mut self.held_back);
             return;
         }
-        let new = lines.len();
+        let before = if self.scrolled > 0 { self.told().len() } else { 0 };
         self.lines.extend(lines);
-        let over = self.lines.len().saturating_sub(LINES);
-        self.lines.drain(..over);
         if self.scrolled > 0 {
             // What is being read stays where it is.
-            self.scrolled = (self.scrolled + new).min(self.lines.len());
+            let told = self.told().len();
+            self.scrolled = (self.scrolled + told - before).min(told);
         }
+        shorten(&mut self.lines);
     }
 
     /// Chooses the rows anew.
@@ -229,6 +234,12 @@ pub enum Clicked {
     Finding(usize),
     /// The wheel, so many rows.
     Wheel(isize),
+}
+
+/// Forgets the oldest where there are too many.
+fn shorten(lines: &mut VecDeque<Line>) {
+    let over = lines.len().saturating_sub(LINES);
+    lines.drain(..over);
 }
 
 impl Default for App {

@@ -103,7 +103,7 @@ impl App {
             }
             View::Events => {
                 let back = self.scrolled.saturating_add_signed(by.saturating_neg());
-                self.scrolled = back.min(self.lines.len());
+                self.scrolled = back.min(self.told().len());
             }
         }
     }

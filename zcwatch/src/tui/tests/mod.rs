@@ -16,7 +16,14 @@ use super::{
     theme::{Colours, Looks, Theme},
     view,
 };
-use crate::{event::Event, source::Recorded};
+use crate::{
+    event::Event,
+    output::{
+        style::Style,
+        trace::{Clock, Options, Teller},
+    },
+    source::Recorded,
+};
 
 /// Copied by tcpdump after a while, small sends, an ignored flag, notifications that nobody reads.
 const SICK: &str = include_str!("recordings/sick.ndjson");
@@ -50,6 +57,22 @@ fn seen(recording: &str, seconds: Option<u64>) -> App {
             None => ControlFlow::Continue(()),
         }
     });
+    app
+}
+
+/// The same, with a tail of the events.
+fn seen_with_events(recording: &str, seconds: u64) -> App {
+    let mut app = seen(recording, Some(seconds));
+    let mut recorded = Recorded::open(recording.as_bytes()).unwrap();
+    let header = recorded.header().clone();
+    let style = Style { colour: false, unicode: true };
+    let clock = Clock::wall(header.about.start_unix_ns);
+    let mut teller = Teller::new(Options { style, clock, min_latency: None }, &header);
+    let until = header.start_boot_ns + seconds * 1_000_000_000;
+    while let Some(event) = recorded.event().unwrap().filter(|e| e.ts < until) {
+        teller.take(&event);
+    }
+    app.tell(teller.lines(Some(until)));
     app
 }
 

@@ -5,7 +5,7 @@ use super::{
         app::App,
         theme::{Colours, Looks, Theme},
     },
-    PLAIN, SICK, WELL, drawn, press, screen, seen, text_of, type_text,
+    PLAIN, SICK, WELL, drawn, press, screen, seen, seen_with_events, text_of, type_text,
 };
 
 const SIZES: [(u16, u16); 4] = [(40, 10), (80, 24), (120, 40), (200, 60)];
@@ -60,6 +60,23 @@ fn a_finding() {
     let mut app = seen(SICK, Some(5));
     press(&mut app, &["tab", "enter"]);
     holds("finding-sick", &app);
+    let mut app = seen(WELL, Some(4));
+    press(&mut app, &["tab", "enter"]);
+    holds("finding-well", &app);
+}
+
+#[test]
+fn events() {
+    for (name, recording) in [("events-sick", SICK), ("events-well", WELL)] {
+        let mut app = seen_with_events(recording, 4);
+        press(&mut app, &["e"]);
+        holds(name, &app);
+    }
+    let mut app = seen_with_events(SICK, 4);
+    press(&mut app, &["e", "pageup", "pageup", "up"]);
+    holds("events-back", &app);
+    press(&mut app, &["home"]);
+    holds("events-first", &app);
 }
 
 #[test]

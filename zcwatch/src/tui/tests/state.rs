@@ -18,7 +18,7 @@ use super::{
         rows::{Column, Key},
         view,
     },
-    PLAIN, SICK, WELL, key_of, press, screen, seen, type_text,
+    PLAIN, SICK, WELL, key_of, press, screen, seen, seen_with_events, type_text,
 };
 
 fn sick() -> App {
@@ -283,4 +283,28 @@ fn who_opens_the_events_late_is_told_the_rest_as_who_saw_all() {
     let unknown: Vec<_> = late.difference(&all).collect();
     assert!(unknown.is_empty(), "{unknown:#?}");
     assert!(late.len() >= calls && calls > 100, "{} of {calls}", late.len());
+}
+
+#[test]
+fn the_tail_misses_nothing_while_the_screen_is_held() {
+    let mut app = seen_with_events(SICK, 4);
+    let all: Vec<Line> = app.lines.drain(..).collect();
+    press(&mut app, &["e", "p"]);
+    app.tell(all.clone());
+    assert!(app.lines.is_empty());
+    press(&mut app, &["p"]);
+    assert!(app.lines.iter().map(|l| &l.text).eq(all.iter().map(|l| &l.text)));
+}
+
+#[test]
+fn what_is_read_of_the_tail_stays_where_it_is() {
+    let mut app = seen_with_events(SICK, 4);
+    let new: Vec<Line> = app.lines.iter().cloned().collect();
+    press(&mut app, &["e", "/"]);
+    type_text(&mut app, "tap_tx");
+    press(&mut app, &["enter", "pageup"]);
+    let newest = |app: &App| app.told()[app.told().len() - 1 - app.scrolled].text.clone();
+    let read = newest(&app);
+    app.tell(new);
+    assert_eq!(newest(&app), read);
 }
