@@ -31,6 +31,8 @@ const POLL: Duration = Duration::from_millis(20);
 const REST: Duration = Duration::from_millis(50);
 /// How often what no probe tells is looked at: it says when a listener came, to so much.
 const LOOK: Duration = Duration::from_millis(100);
+/// So often is it tried to overtake a flood of events.
+const CATCH_UP: u32 = 20;
 /// How a watch that prints at its end is ended.
 pub(super) const HINT: &str = "Ctrl-C ends it, and prints what was seen";
 
@@ -183,6 +185,9 @@ impl Session {
             Order::LetGo(_) if everything => {
                 Err("all processes are watched; the filter hides one: -pid:PID".into())
             }
+            Order::Take(pid) if self.live.has_listed(pid) => {
+                Err(format!("process {pid} is watched already"))
+            }
             Order::Take(pid) => {
                 process::check(pid).map_err(|e| e.to_string())?;
                 self.live.take(pid, &mut |e| sink.take(&e)).map_err(|e| e.to_string())
@@ -190,6 +195,9 @@ impl Session {
             Order::LetGo(pid) => self.live.let_go(pid),
             Order::Count => {
                 self.live.tell_interim(&mut |e| sink.take(&e));
+                // What has happened by now is of the window that ends.
+                let mut rounds = 0..CATCH_UP;
+                while rounds.next().is_some() && self.live.poll(&mut |e| sink.take(&e)) {}
                 Ok(())
             }
         }

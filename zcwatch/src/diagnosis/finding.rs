@@ -106,6 +106,28 @@ impl std::str::FromStr for FindingId {
     }
 }
 
+/// What stays of a finding while its numbers change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    id: FindingId,
+    cause: Option<&'static str>,
+    first: Option<SocketId>,
+}
+
+impl Known {
+    /// Where it is among those of now; `None`: it does not hold any more.
+    #[must_use]
+    pub fn place(self, all: &[Finding]) -> Option<usize> {
+        let alike = |f: &Finding| (f.id, f.cause) == (self.id, self.cause);
+        // Its first socket may have been added up with others by now.
+        let only = || {
+            let mut alike = all.iter().enumerate().filter(|(_, f)| alike(f)).map(|(i, _)| i);
+            alike.next().filter(|_| alike.next().is_none())
+        };
+        all.iter().position(|f| f.known() == self).or_else(only)
+    }
+}
+
 /// One thing found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
@@ -127,4 +149,12 @@ pub struct Finding {
     pub remedies: Vec<String>,
     /// How sure.
     pub certainty: Certainty,
+}
+
+impl Finding {
+    /// By what it is known again.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        Known { id: self.id, cause: self.cause, first: self.sockets.first().copied() }
+    }
 }

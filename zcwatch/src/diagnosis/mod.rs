@@ -12,7 +12,7 @@ pub use words::{command_in, time};
 
 use cause::Case;
 pub use cause::{CAUSES, Cause, hidden_words};
-pub use finding::{Finding, FindingId, Severity};
+pub use finding::{Finding, FindingId, Known, Severity};
 pub use rules::judge;
 
 use serde::{Deserialize, Serialize};

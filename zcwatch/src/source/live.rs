@@ -188,6 +188,12 @@ impl Live {
         if listed { Ok(()) } else { Err(format!("process {pid} is not watched")) }
     }
 
+    /// Is it watched by its id?
+    #[must_use]
+    pub fn has_listed(&self, pid: u32) -> bool {
+        self.pids.get(&pid, 0).is_ok()
+    }
+
     /// Puts one process into the kernel's table.
     fn enter(
         &mut self,

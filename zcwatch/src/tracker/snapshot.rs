@@ -229,6 +229,31 @@ impl Snapshot {
         all
     }
 
+    /// The same moment as if there were this socket only; `None`: it has no row.
+    #[must_use]
+    pub fn of_one(&self, id: SocketId) -> Option<Self> {
+        let socket = self.sockets.iter().find(|s| s.id == id)?;
+        Some(Self {
+            start: self.start,
+            end: self.end,
+            sockets: vec![socket.clone()],
+            folded: Vec::new(),
+            spread: Counts::default(),
+            rings: Vec::new(),
+            devices: self.devices.clone(),
+            stacks: self.stacks.clone(),
+            drops: self.drops.clone(),
+            processes: self.processes.clone(),
+            sniffers: self.sniffers.clone(),
+            unreadable_netns: self.unreadable_netns.clone(),
+            plain: BTreeMap::new(),
+            tunnels: self.tunnels.clone(),
+            limits: self.limits.clone(),
+            links: self.links.clone(),
+            losses: self.losses,
+        })
+    }
+
     /// Rows, and folded ones together.
     pub fn parts(&self) -> impl Iterator<Item = &SocketSnapshot> {
         self.sockets.iter().chain(self.folded.iter().map(|f| &f.sum))

@@ -24,6 +24,8 @@ pub struct Config {
     pub ascii: bool,
     /// Which key does what.
     pub keys: Keys,
+    /// Why the usual file was not read.
+    pub unread: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -49,7 +51,8 @@ impl Config {
     /// Reads this file, or else the usual one, if there is one.
     ///
     /// # Errors
-    /// When it cannot be read or understood; a usual one that is not there is none.
+    /// When it cannot be understood, or this one not be read; a usual one that may not be read is
+    /// left aside, and [`Config::unread`] says so.
     pub fn read(given: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = given.map(Path::to_path_buf).or_else(usual) else {
             return Ok(Self::default());
@@ -58,6 +61,11 @@ impl Config {
         match fs::read_to_string(&path) {
             Ok(text) => Self::parse(&text).map_err(|why| ConfigError::Parse(name, why)),
             Err(e) if given.is_none() && e.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            // Another user's, under sudo: no reason to see nothing.
+            Err(e) if given.is_none() => {
+                let why = ConfigError::Read(name, e).to_string();
+                Ok(Self { unread: Some(why), ..Self::default() })
+            }
             Err(e) => Err(ConfigError::Read(name, e)),
         }
     }
@@ -69,7 +77,7 @@ impl Config {
             line.map_or_else(|| why.clone(), |line| format!("line {line}: {why}"))
         })?;
         let keys = Keys::with(&file.keys)?;
-        Ok(Self { theme: file.theme, ascii: file.ascii, keys })
+        Ok(Self { theme: file.theme, ascii: file.ascii, keys, unread: None })
     }
 }
 

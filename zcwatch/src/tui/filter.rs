@@ -106,10 +106,21 @@ fn term(word: &str) -> Result<(bool, Term), String> {
     } else if KEYS.iter().any(|(key, _)| *key == word) {
         // Still being typed.
         return Ok((true, Term::Text(String::new())));
+    } else if let Some(key) = unknown_key(word) {
+        let known: Vec<_> = KEYS.iter().map(|(key, _)| *key).collect();
+        return Err(format!("{key}: there is {}", known.join(" ")));
     } else {
         Term::Text(lower(word))
     };
     Ok((wanted, term))
+}
+
+/// A word that stands before a colon as a key would, and is none. Addresses have colons too.
+fn unknown_key(word: &str) -> Option<&str> {
+    let (key, _) = word.split_once(':')?;
+    let of_address = |c: char| c.is_ascii_hexdigit();
+    (!key.is_empty() && key.chars().all(char::is_alphabetic) && !key.chars().all(of_address))
+        .then_some(key)
 }
 
 impl Term {

@@ -75,8 +75,8 @@ pub const BINDINGS: &[Binding] = bindings![
     PageDown "page-down" ["pagedown", "ctrl-d"] "" "a screenful down";
     First "first" ["home"] "" "the first row";
     Last "last" ["end"] "" "the last row";
-    Open "open" ["enter"] "open" "what is selected, with its causes, latencies and remedies";
-    Back "back" ["esc", "backspace"] "back" "the view before; with a filter: without it";
+    Open "open" ["enter"] "open" "what is selected: a socket with its causes, latencies and remedies; a finding; the sockets of a process, a finding or a cause";
+    Back "back" ["esc", "backspace"] "back" "the view before, as it was; with a filter: without it";
     Focus "focus" ["tab"] "" "from the sockets to the findings, and back";
     Overview "overview" ["o"] "overview" "all sockets and findings";
     Causes "causes" ["c"] "causes" "all copies by their cause, and who listens";
@@ -90,8 +90,8 @@ pub const BINDINGS: &[Binding] = bindings![
     Pause "pause" ["p", "space"] "pause" "hold the screen; the watch goes on";
     Reset "reset" ["z"] "" "count from zero: a new window begins";
     Take "take" ["t"] "" "watch one more process";
-    LetGo "let-go" ["d"] "" "watch the selected process no more";
-    Copy "copy" ["y"] "copy" "copy the command that helps into the terminal's clipboard (OSC 52)";
+    LetGo "let-go" ["d"] "" "watch the selected process no more; what is counted of its sockets is hidden";
+    Copy "copy" ["y"] "copy" "copy the command that helps, the marked one where one is marked, into the terminal's clipboard (OSC 52)";
     Write "write" ["w"] "write" "write the report into files: text and JSON";
     Mouse "mouse" ["m"] "" "let the mouse select, or leave it to the terminal";
     Redraw "redraw" ["ctrl-l"] "" "draw everything anew";

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
 use crate::{
     diagnosis::{Context, Finding, FindingId, diagnose, judge},
-    event::Event,
-    output::json::About,
+    event::{Event, SocketId},
+    output::{json::About, names::grouped},
     recording::{End, Header},
     tracker::{Snapshot, Tracker, ended::ROWS},
 };
@@ -20,10 +20,40 @@ pub struct Moment {
     pub snapshot: Snapshot,
     /// What is wrong, the worst first.
     pub findings: Vec<Finding>,
+    /// What the findings rest on besides the snapshot.
+    pub context: Arc<Context>,
     /// How the watch ended; `None`: it goes on.
     pub ended: Option<End>,
+    /// No process is watched any more, though the watch goes on.
+    pub nobody: bool,
     /// Other processes are shown than before: what is more or less by that is no rate.
     pub leap: bool,
+}
+
+impl Moment {
+    /// What is about this socket, the worst first, with its own numbers; where only the numbers of
+    /// several together make a finding, theirs.
+    #[must_use]
+    pub fn findings_of(&self, id: SocketId) -> Vec<Finding> {
+        let Some(alone) = self.snapshot.of_one(id) else { return Vec::new() };
+        let mut own = diagnose(&alone, &self.context);
+        let same = |a: &Finding, b: &Finding| (a.id, a.cause) == (b.id, b.cause);
+        let about = |f: &&Finding| f.sockets.contains(&id) && f.id != FindingId::Healthy;
+        let together = self.findings.iter().filter(about);
+        let more: Vec<_> = together
+            .filter(|f| !own.iter().any(|o| same(o, f)))
+            .map(|f| {
+                let sockets = grouped(f.sockets.len() as u64 + f.folded);
+                Finding { sentence: format!("of {sockets} sockets: {}", f.sentence), ..f.clone() }
+            })
+            .collect();
+        if !more.is_empty() {
+            own.retain(|f| f.id != FindingId::Healthy);
+            own.extend(more);
+            own.sort_by_key(|f| f.severity);
+        }
+        own
+    }
 }
 
 /// Takes events, and says what is known.
@@ -31,12 +61,14 @@ pub struct Moment {
 pub struct Feed {
     header: Header,
     about: Arc<About>,
-    context: Context,
+    context: Arc<Context>,
     tracker: Tracker,
     start: u64,
     end: Option<End>,
     /// Processes that are not to be shown any more.
     gone: BTreeSet<u32>,
+    /// All that were watched were let go.
+    nobody: bool,
     /// They have changed since the last moment.
     leap: bool,
     /// Something was told since the last moment.
@@ -49,7 +81,7 @@ impl Feed {
     /// Begins. Findings that are `ignored` are left out.
     #[must_use]
     pub fn new(header: &Header, ignored: &[FindingId]) -> Self {
-        let context = Context { ignored: ignored.to_vec(), ..header.context.clone() };
+        let context = Arc::new(Context { ignored: ignored.to_vec(), ..header.context.clone() });
         Self {
             header: header.clone(),
             about: Arc::new(header.about.clone()),
@@ -58,6 +90,7 @@ impl Feed {
             start: header.start_boot_ns,
             end: None,
             gone: BTreeSet::new(),
+            nobody: false,
             leap: false,
             fresh: true,
             first: true,
@@ -100,12 +133,25 @@ impl Feed {
 
     /// Shows nothing of this process any more.
     pub fn let_go(&mut self, pid: u32) {
+        let about = Arc::make_mut(&mut self.about);
+        about.target.pids.retain(|known| *known != pid);
+        if about.target.is_everything() && !about.target.follow {
+            about.target.pids = vec![pid];
+            self.nobody = true;
+        }
         self.leap |= self.gone.insert(pid);
         self.fresh = true;
     }
 
     /// Shows this process, whatever was said before.
     pub fn take_back(&mut self, pid: u32) {
+        let target = &mut Arc::make_mut(&mut self.about).target;
+        if std::mem::take(&mut self.nobody) {
+            target.pids.clear();
+        }
+        if !target.pids.contains(&pid) {
+            target.pids.push(pid);
+        }
         self.leap |= self.gone.remove(&pid);
         self.fresh = true;
     }
@@ -130,7 +176,15 @@ impl Feed {
         snapshot.rings.retain(|ring| !gone.contains(&ring.pid));
         let findings = diagnose(&snapshot, &self.context);
         let leap = std::mem::take(&mut self.leap);
-        Moment { about: Arc::clone(&self.about), snapshot, findings, ended: self.end, leap }
+        Moment {
+            about: Arc::clone(&self.about),
+            snapshot,
+            findings,
+            context: Arc::clone(&self.context),
+            ended: self.end,
+            nobody: self.nobody,
+            leap,
+        }
     }
 
     /// The first line of a recording of this watch.

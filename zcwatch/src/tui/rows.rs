@@ -8,6 +8,7 @@ use crate::{
     event::SocketId,
     host::process::escape,
     output::names::{endpoint, grouped},
+    sums::add,
     tracker::{
         ended::OfProcess,
         snapshot::{Counts, SocketSnapshot},
@@ -152,7 +153,7 @@ impl Column {
             Self::Bytes => "B/s",
             Self::Copied => "copied",
             Self::Release => "release p50/p99",
-            Self::InFlight => "fly",
+            Self::InFlight => "in flight",
             Self::Unread => "unread",
             Self::Verdict => "verdict",
         }
@@ -214,16 +215,31 @@ impl Default for Choice {
     }
 }
 
+/// What was chosen to be shown.
+#[derive(Clone, Debug, Default)]
+pub struct Chosen {
+    /// In their order.
+    pub rows: Vec<Row>,
+    /// So many sockets more, were the closed ones not hidden.
+    pub hidden: u64,
+}
+
 /// The rows chosen, in order.
 #[must_use]
-pub fn rows(moment: &Moment, history: &History, choice: &Choice) -> Vec<Row> {
+pub fn rows(moment: &Moment, history: &History, choice: &Choice) -> Chosen {
     let found = found(moment);
     let sockets = moment.snapshot.sockets.iter().filter(|s| !s.is_idle());
     let mut all: Vec<Row> = sockets
         .map(|s| one(s, moment, history, found.get(&s.id).map_or(&[], Vec::as_slice)))
         .collect();
     all.extend(OfProcess::all(&moment.snapshot.folded).iter().map(|of| folded(of, moment)));
-    all.retain(|row| choice.filter.takes(row) && (choice.over || row.over.is_none()));
+    all.retain(|row| choice.filter.takes(row));
+    let mut hidden = 0;
+    all.retain(|row| {
+        let shown = choice.over || row.over.is_none();
+        add(&mut hidden, if shown { 0 } else { row.sockets });
+        shown
+    });
     if choice.grouped {
         all = grouped_by_process(all);
     }
@@ -233,7 +249,7 @@ pub fn rows(moment: &Moment, history: &History, choice: &Choice) -> Vec<Row> {
         // What is over comes last of its equals, and the order does not dance.
         order.then(a.over.is_some().cmp(&b.over.is_some())).then(a.key.cmp(&b.key))
     });
-    all
+    Chosen { rows: all, hidden }
 }
 
 /// The row of one socket, whatever is chosen.

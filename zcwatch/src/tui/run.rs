@@ -32,6 +32,8 @@ const AT_ONCE: Duration = Duration::from_millis(15);
 
 /// SIGHUP.
 const HUNG_UP: Option<u8> = Some(1);
+/// SIGQUIT.
+const QUIT: Option<u8> = Some(3);
 
 /// What may happen.
 enum Message {
@@ -129,6 +131,9 @@ pub fn run(
         leaving: None,
         silent: false,
     };
+    if let Some(why) = &config.unread {
+        ui.app.say(&format!("{why}: the keys and colours are the usual ones"));
+    }
     for message in early {
         ui.take(message, &mut screen, &mut end)?;
     }
@@ -213,6 +218,7 @@ impl Ui<'_> {
                 self.leaving = Some(HUNG_UP);
             }
             Message::Signal(Signal::Gone) => self.leaving = Some(HUNG_UP),
+            Message::Signal(Signal::Quit) => self.leaving = Some(QUIT),
             Message::Silence => {
                 self.silent = true;
                 if end.is_none() {

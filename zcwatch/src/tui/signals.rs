@@ -11,6 +11,8 @@ pub enum Signal {
     Stop,
     /// The terminal is gone (SIGHUP).
     Gone,
+    /// SIGQUIT.
+    Quit,
 }
 
 /// Hands them on, as long as somebody takes them.
@@ -23,11 +25,13 @@ pub fn listen<T: From<Signal>>(to: &Sender<T>) {
     runtime.block_on(async {
         let stop = signal(SignalKind::from_raw(libc::SIGTSTP));
         let gone = signal(SignalKind::hangup());
-        let (Ok(mut stop), Ok(mut gone)) = (stop, gone) else { return };
+        let quit = signal(SignalKind::quit());
+        let (Ok(mut stop), Ok(mut gone), Ok(mut quit)) = (stop, gone, quit) else { return };
         loop {
             let came = tokio::select! {
                 _ = stop.recv() => Signal::Stop,
                 _ = gone.recv() => Signal::Gone,
+                _ = quit.recv() => Signal::Quit,
             };
             if to.send(T::from(came)).is_err() {
                 return;

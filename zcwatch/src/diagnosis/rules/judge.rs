@@ -1,7 +1,7 @@
 //! What is found of one socket by itself. The tracker folds ended sockets by it: those of one kind
 //! have the same marks, and what a finding names is kept.
 
-use super::{limits, usage, waiting};
+use super::{limits, notifications, usage, waiting};
 use crate::tracker::{
     ended::{Claim, Judged},
     snapshot::SocketSnapshot,
@@ -18,6 +18,7 @@ pub(super) enum Mark {
     Errors,
     Plain,
     Misled,
+    Unread,
     OutOfOrder,
     OneInFlight,
     Slow,
@@ -26,7 +27,7 @@ pub(super) enum Mark {
 }
 
 impl Mark {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Sends,
         Self::Copied,
         Self::Ignored,
@@ -35,6 +36,7 @@ impl Mark {
         Self::Errors,
         Self::Plain,
         Self::Misled,
+        Self::Unread,
         Self::OutOfOrder,
         Self::OneInFlight,
         Self::Slow,
@@ -57,6 +59,7 @@ impl Mark {
             Self::Errors => c.with_error > 0 || !s.errors.is_empty(),
             Self::Plain => usage::large_plain(s) > 0,
             Self::Misled => c.misled > 0,
+            Self::Unread => notifications::leaves_unread(s),
             Self::OutOfOrder => s.waits.out_of_order > 0,
             Self::OneInFlight => waiting::waits_for_each(s),
             Self::Slow => waiting::slow(s).is_some(),
@@ -73,6 +76,7 @@ impl Mark {
             Self::OneInFlight | Self::Small => vec![(c.sends, 0)],
             Self::Slow => vec![(waiting::slow(s).map_or(0, |r| r.p99), 0)],
             Self::GaveUp => vec![(usage::run(s), 0)],
+            Self::Unread => vec![(notifications::waiting(s), 0)],
             Self::Optmem => vec![limits::worst_optmem(s)],
             Self::Memlock => vec![limits::worst_memlock(s), (limits::usual_size(s), 0)],
             _ => Vec::new(),

@@ -4,7 +4,7 @@ use super::{About, Mark, threshold};
 use crate::{
     diagnosis::{
         Context, Finding, FindingId, Severity,
-        words::{count, time},
+        words::{count, process_of, time},
     },
     output::names::grouped,
     probe::hooks::Certainty,
@@ -41,48 +41,67 @@ pub(super) fn misled(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
     }]
 }
 
+/// Too many completions for too long, or none ever read; of a closed socket, when it was closed.
+pub(super) fn leaves_unread(s: &SocketSnapshot) -> bool {
+    let c = &s.counts;
+    let waiting = waiting(s);
+    if waiting == 0 || c.sends < threshold::SENDS {
+        return false;
+    }
+    let many = waiting >= threshold::UNREAD && age(s) >= threshold::UNREAD_NS;
+    let never =
+        c.notifications_read == 0 && since(s.first_completion, s) >= threshold::NEVER_READ_NS;
+    many || never
+}
+
+/// Nobody can read what was on the queue of a closed socket.
+fn before(s: &SocketSnapshot) -> u64 {
+    if s.closed.is_some() { 0 } else { s.unread_before() }
+}
+
+pub(super) fn waiting(s: &SocketSnapshot) -> u64 {
+    s.counts.unread.saturating_add(before(s))
+}
+
+fn since(t: Option<u64>, s: &SocketSnapshot) -> u64 {
+    t.map_or(0, |t| s.closed.unwrap_or(s.asked).saturating_sub(t))
+}
+
+/// How long the oldest has waited, at least: one from before the window is older than any that
+/// completed in it.
+fn age(s: &SocketSnapshot) -> u64 {
+    since(s.oldest_unread, s)
+}
+
 pub(super) fn unread_notifications(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
-    let since = |t: Option<u64>, s: &SocketSnapshot| t.map_or(0, |t| s.asked.saturating_sub(t));
-    // What was on the queue when the watch began is as old as the watch, at least.
-    let age = |s: &SocketSnapshot| {
-        let before = (s.unread_before() > 0).then_some(snapshot.start);
-        since(before.or(s.oldest_unread), s)
-    };
-    let waiting = |s: &SocketSnapshot| s.counts.unread.saturating_add(s.unread_before());
-    let held = |s: &SocketSnapshot| {
-        let c = &s.counts;
-        let waiting = waiting(s);
-        if waiting == 0 || s.closed.is_some() || c.sends < threshold::SENDS {
-            return false;
-        }
-        let many = waiting >= threshold::UNREAD && age(s) >= threshold::UNREAD_NS;
-        let never =
-            c.notifications_read == 0 && since(s.first_completion, s) >= threshold::NEVER_READ_NS;
-        many || never
-    };
-    let about = About::new(snapshot, |p| held(p.socket));
+    let about = About::those(snapshot, Mark::Unread);
     let unread = about.sum(waiting);
     let Some(worst) = about.most(waiting) else { return Vec::new() };
-    let before = about.sum(SocketSnapshot::unread_before);
-    let older = if before > 0 {
-        format!(" ({before} of them from before the watch)")
+    let older = about.sum(before);
+    let from_before =
+        if older > 0 { format!(" ({older} of them from before the watch)") } else { String::new() };
+    let on = worst.fds.first().map_or_else(String::new, |fd| format!(" on fd {fd}"));
+    let several = about.keys(|p| p.socket.facts.pid).len() > 1;
+    let of = if several {
+        format!(" of {}", process_of(worst.facts.pid, snapshot))
     } else {
         String::new()
     };
-    let fd = worst.fds.first().map_or_else(String::new, |fd| format!(" on fd {fd}"));
     let never = about.sum(|s| s.counts.notifications_read) == 0;
+    let never = if never { ": the error queue is never read" } else { "" };
+    let (unread, age) = (count(unread, "completion"), time(age(worst)));
+    let sentence = match (worst.closed, before(worst)) {
+        (Some(_), _) => format!("{unread} unread{on}{of}, for {age} when it was closed{never}"),
+        (None, 0) => format!("{unread} unread{on}{of} for {age}{never}"),
+        (None, _) => format!("{unread} unread{on}{of} for {age} or more{from_before}{never}"),
+    };
     vec![Finding {
         id: FindingId::UnreadNotifications,
         cause: None,
         severity: Severity::Warning,
         sockets: about.ids(),
         folded: about.folded(),
-        sentence: format!(
-            "{} unread{fd} for {}{older}{}",
-            count(unread, "completion"),
-            time(age(worst)),
-            if never { ": the error queue is never read" } else { "" }
-        ),
+        sentence,
         evidence: "the buffers of these sends could be used again; an error queue that is not \
                    empty also keeps EPOLLERR set"
             .into(),

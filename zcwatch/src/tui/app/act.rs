@@ -35,6 +35,12 @@ impl App {
             Action::Causes => return self.see(View::Causes),
             Action::Events => return self.see(View::Events),
             Action::Help => self.help = Some(0),
+            Action::Sort | Action::Reverse | Action::Group | Action::Over
+                if self.view != View::Overview =>
+            {
+                let key = self.keys.first(Action::Overview);
+                self.say(&format!("the table of sockets is in the overview ({key})"));
+            }
             Action::Sort => self.sort(),
             Action::Reverse => {
                 self.choice.descending = !self.choice.descending;
@@ -55,6 +61,9 @@ impl App {
                 });
                 self.choose();
             }
+            Action::Pause if self.is_over() && !self.paused => {
+                self.say("the watch has ended: nothing moves any more");
+            }
             Action::Pause => self.pause(),
             Action::Reset if self.is_over() => self.say("the watch has ended: its numbers stay"),
             Action::Reset => {
@@ -65,16 +74,20 @@ impl App {
             Action::Take if self.is_over() => self.say("the watch has ended"),
             Action::Take => self.prompt = Some(Prompt::take()),
             Action::LetGo if self.is_over() => self.say("the watch has ended"),
+            Action::LetGo if !matches!(self.view, View::Overview | View::Socket(_)) => {
+                let key = self.keys.first(Action::Overview);
+                self.say(&format!("processes are selected in the overview ({key})"));
+            }
             Action::LetGo => match self.selected_row() {
                 Some(row) => return vec![Effect::LetGo(row.pid)],
                 None => self.say("no process is selected"),
             },
             Action::Copy => match self.command() {
-                Some(command) => {
+                Ok(command) => {
                     self.say(&format!("copied: {command}"));
                     return vec![Effect::Copy(command)];
                 }
-                None => self.say("no command to copy here: what helps is in the program"),
+                Err(why) => self.say(why),
             },
             Action::Write => return vec![Effect::Write],
             Action::Mouse => {
@@ -113,8 +126,7 @@ impl App {
         }
         self.go_on();
         if let Some(newest) = self.newest.take() {
-            self.scene = Some(newest);
-            self.choose();
+            self.see_scene(newest);
         }
     }
 

@@ -18,6 +18,12 @@ impl App {
         self.scene.as_ref().map_or(&[], |scene| &scene.moment.findings)
     }
 
+    /// Which of them is selected.
+    #[must_use]
+    pub fn finding_at(&self) -> usize {
+        self.finding.and_then(|known| known.place(self.findings())).unwrap_or_default()
+    }
+
     /// Where the selected row is.
     #[must_use]
     pub fn selected_at(&self) -> Option<usize> {
@@ -43,35 +49,58 @@ impl App {
     }
 
     /// What is about this socket, the worst first.
-    pub fn findings_of(&self, id: SocketId) -> impl Iterator<Item = &Finding> {
-        self.findings().iter().filter(move |f| f.sockets.contains(&id))
+    #[must_use]
+    pub fn findings_of(&self, id: SocketId) -> Vec<Finding> {
+        self.scene.as_ref().map_or_else(Vec::new, |scene| scene.moment.findings_of(id))
     }
 
-    /// The remedies in view.
+    /// The remedies in view, or of what is selected.
     #[must_use]
-    pub fn remedies(&self) -> Vec<&str> {
-        let all: Vec<&Finding> = match self.view {
-            View::Socket(id) => self.findings_of(id).collect(),
-            View::Finding(i) => self.findings().get(i).into_iter().collect(),
+    pub fn remedies(&self) -> Vec<String> {
+        let one = |i: Option<usize>| i.and_then(|i| self.findings().get(i)).cloned();
+        let all: Vec<Finding> = match self.view {
+            View::Socket(id) => self.findings_of(id),
+            View::Finding(known) => one(known.place(self.findings())).into_iter().collect(),
             View::Overview if self.focus == Focus::Findings => {
-                self.findings().get(self.finding).into_iter().collect()
+                one(Some(self.finding_at())).into_iter().collect()
             }
             View::Overview => match self.selected {
-                Some(Key::Socket(id)) => self.findings_of(id).collect(),
+                Some(Key::Socket(id)) => self.findings_of(id),
                 _ => Vec::new(),
             },
-            View::Causes | View::Events => Vec::new(),
+            View::Causes => {
+                let key = self.cause_key();
+                self.findings()
+                    .iter()
+                    .filter(|f| f.cause.is_some() && f.cause == key)
+                    .cloned()
+                    .collect()
+            }
+            View::Events => Vec::new(),
         };
-        all.iter().flat_map(|f| f.remedies.iter().map(String::as_str)).collect()
+        all.into_iter().flat_map(|f| f.remedies).collect()
     }
 
-    /// The command to copy: the selected remedy's, or else the first there is.
-    #[must_use]
-    pub fn command(&self) -> Option<String> {
+    /// The command to copy: that of the selected remedy, or where none is shown as selected, the
+    /// first there is.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn command(&self) -> Result<String, &'static str> {
         let remedies = self.remedies();
-        let chosen = remedies.get(self.item).and_then(|r| command_in(r));
-        let first = || remedies.iter().find_map(|r| command_in(r));
-        chosen.or_else(first).map(str::to_owned)
+        let command = |r: &String| command_in(r).map(str::to_owned);
+        let first = remedies.iter().find_map(command);
+        match self.view {
+            View::Socket(_) | View::Finding(_) => {
+                let chosen = remedies.get(self.item).and_then(command);
+                chosen.ok_or(match first {
+                    Some(_) => "what is marked is no command; ↑ and ↓ mark another",
+                    None => "no command to copy here: what helps is in the program",
+                })
+            }
+            View::Overview | View::Causes => first.ok_or("no command to copy for what is selected"),
+            View::Events => Err("no command to copy here"),
+        }
     }
 
     /// The lines of events that the filter takes, the newest last.

@@ -15,9 +15,9 @@ use super::{
     keys::Keys,
     moment::Moment,
     prompt::{self, Prompt},
-    rows::{Choice, Key, Row, rows},
+    rows::{Choice, Chosen, Key, Row, rows},
 };
-use crate::{event::SocketId, output::trace::Line};
+use crate::{diagnosis::Known, event::SocketId, output::trace::Line};
 
 /// Lines of events that are kept.
 const LINES: usize = 10_000;
@@ -30,7 +30,7 @@ pub enum View {
     /// One socket.
     Socket(SocketId),
     /// One finding.
-    Finding(usize),
+    Finding(Known),
     /// All copies by cause.
     Causes,
     /// A live tail.
@@ -74,6 +74,18 @@ pub enum Effect {
     Tell(bool),
 }
 
+/// How the screen was before a filter was chosen by opening something.
+#[derive(Clone, Debug)]
+struct CameFrom {
+    view: View,
+    focus: Focus,
+    filter_text: String,
+    grouped: bool,
+    selected: Option<Key>,
+    /// The filter that was chosen.
+    to: String,
+}
+
 /// What is known, and its course.
 #[derive(Clone, Debug)]
 pub struct Scene {
@@ -104,12 +116,16 @@ pub struct App {
     pub choice: Choice,
     /// What was typed to choose them.
     pub filter_text: String,
+    /// Where the filter was chosen by opening something, and how it was there.
+    came_from: Option<CameFrom>,
     /// The rows chosen.
     pub rows: Vec<Row>,
+    /// So many sockets more, were the closed ones not hidden.
+    pub hidden: u64,
     /// The selected row.
     pub selected: Option<Key>,
-    /// The selected finding.
-    pub finding: usize,
+    /// The selected finding; `None`: the worst.
+    pub finding: Option<Known>,
     /// The selected cause.
     pub cause: usize,
     /// The selected remedy, or copy, of a view of one thing.
@@ -146,9 +162,11 @@ impl App {
             focus: Focus::Sockets,
             choice: Choice::default(),
             filter_text: String::new(),
+            came_from: None,
             rows: Vec::new(),
+            hidden: 0,
             selected: None,
-            finding: 0,
+            finding: None,
             cause: 0,
             item: 0,
             prompt: None,
@@ -172,8 +190,17 @@ impl App {
             self.newest = Some(scene);
             return;
         }
+        self.see_scene(scene);
+    }
+
+    /// Shows this. What is selected stays so, wherever it is now.
+    fn see_scene(&mut self, scene: Scene) {
+        let selected = self.remedies().into_iter().nth(self.item);
         self.scene = Some(scene);
         self.choose();
+        if let Some(place) = selected.and_then(|s| self.remedies().iter().position(|r| *r == s)) {
+            self.item = place;
+        }
     }
 
     /// Takes lines of events.
@@ -196,12 +223,12 @@ impl App {
     /// Chooses the rows anew.
     fn choose(&mut self) {
         let Some(scene) = &self.scene else { return };
-        self.rows = rows(&scene.moment, &scene.history, &self.choice);
+        let Chosen { rows, hidden } = rows(&scene.moment, &scene.history, &self.choice);
+        (self.rows, self.hidden) = (rows, hidden);
         let there = |key: &Key| self.rows.iter().any(|row| row.key == *key);
         if !self.selected.as_ref().is_some_and(there) {
             self.selected = self.rows.first().map(|row| row.key);
         }
-        self.finding = self.finding.min(scene.moment.findings.len().saturating_sub(1));
     }
 
     /// What a key does.

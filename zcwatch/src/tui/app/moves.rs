@@ -1,7 +1,10 @@
 //! From one view to another, and within one.
 
-use super::{App, Clicked, Effect, Focus, View};
-use crate::tui::{causes, rows::Key};
+use super::{App, CameFrom, Clicked, Effect, Focus, View};
+use crate::{
+    diagnosis::{Finding, command_in},
+    tui::{causes, rows::Key},
+};
 
 impl App {
     pub(super) fn see(&mut self, view: View) -> Vec<Effect> {
@@ -16,6 +19,14 @@ impl App {
         if self.view != View::Overview {
             return self.see(View::Overview);
         }
+        if let Some(from) = self.came_from.take().filter(|from| from.to == self.filter_text) {
+            self.filter_text = from.filter_text;
+            self.choice.grouped = from.grouped;
+            self.filter_by(&self.filter_text.clone());
+            self.selected = from.selected.or(self.selected);
+            self.focus = from.focus;
+            return self.see(from.view);
+        }
         if !self.choice.filter.is_empty() {
             self.filter_text.clear();
             self.filter_by("");
@@ -23,32 +34,54 @@ impl App {
         Vec::new()
     }
 
+    /// Shows the sockets that this filter takes; [`Action::Back`] leads back here.
+    ///
+    /// [`Action::Back`]: crate::tui::keys::Action::Back
+    fn only(&mut self, filter: String) {
+        self.came_from = Some(CameFrom {
+            view: self.view,
+            focus: self.focus,
+            filter_text: std::mem::take(&mut self.filter_text),
+            grouped: self.choice.grouped,
+            selected: self.selected,
+            to: filter.clone(),
+        });
+        self.choice.grouped = false;
+        self.filter_by(&filter);
+        self.filter_text = filter;
+        (self.view, self.focus) = (View::Overview, Focus::Sockets);
+    }
+
     pub(super) fn open(&mut self) {
-        (self.item, self.scroll) = (0, 0);
+        self.open_selected();
+        self.scroll = 0;
+        // What can be copied is marked, where there is something.
+        let command = self.remedies().iter().position(|r| command_in(r).is_some());
+        self.item = command.unwrap_or_default();
+    }
+
+    fn open_selected(&mut self) {
         match (self.view, self.focus) {
             (View::Overview, Focus::Findings) if !self.findings().is_empty() => {
-                self.view = View::Finding(self.finding);
+                self.view = View::Finding(self.findings()[self.finding_at()].known());
             }
             (View::Overview, _) => self.open_row(),
-            (View::Finding(i), _) => {
-                let of = self.findings().get(i).map(|f| (f.id.name(), f.sockets.clone()));
+            (View::Finding(known), _) => {
+                let at = known.place(self.findings());
+                let of = at.map(|i| &self.findings()[i]).map(|f| (f.id.name(), f.sockets.clone()));
                 match of {
                     Some((_, sockets)) if sockets.len() == 1 => {
                         self.view = View::Socket(sockets[0]);
                     }
                     Some((id, sockets)) if sockets.len() > 1 => {
-                        self.filter_text = format!("finding:{id}");
-                        self.filter_by(&self.filter_text.clone());
-                        (self.view, self.focus) = (View::Overview, Focus::Sockets);
+                        self.only(format!("finding:{id}"));
                     }
                     _ => self.say("it is about no socket that has a row"),
                 }
             }
             (View::Causes, _) => {
                 if let Some(key) = self.cause_key() {
-                    self.filter_text = format!("cause:{key}");
-                    self.filter_by(&self.filter_text.clone());
-                    (self.view, self.focus) = (View::Overview, Focus::Sockets);
+                    self.only(format!("cause:{key}"));
                 }
             }
             _ => {}
@@ -59,9 +92,7 @@ impl App {
         match self.selected {
             Some(Key::Socket(id)) => self.view = View::Socket(id),
             Some(Key::Process(pid)) => {
-                self.choice.grouped = false;
-                self.filter_text = format!("pid:{pid}");
-                self.filter_by(&self.filter_text.clone());
+                self.only(format!("pid:{pid}"));
             }
             Some(Key::Folded(_)) => self.say("of these only sums are kept"),
             None => {}
@@ -88,7 +119,8 @@ impl App {
         let step = |at: usize, len: usize| at.saturating_add_signed(by).min(len.saturating_sub(1));
         match self.view {
             View::Overview if self.focus == Focus::Findings => {
-                self.finding = step(self.finding, self.findings().len());
+                let at = step(self.finding_at(), self.findings().len());
+                self.finding = self.findings().get(at).map(Finding::known);
             }
             View::Overview => {
                 let at = self.selected_at().unwrap_or_default();
@@ -122,8 +154,8 @@ impl App {
                 }
             }
             Clicked::Finding(at) if at < self.findings().len() => {
-                let again = self.focus == Focus::Findings && self.finding == at;
-                (self.focus, self.finding) = (Focus::Findings, at);
+                let again = self.focus == Focus::Findings && self.finding_at() == at;
+                (self.focus, self.finding) = (Focus::Findings, Some(self.findings()[at].known()));
                 if again {
                     self.open();
                 }

@@ -130,7 +130,7 @@ fn findings_are_rows_too() {
     press(&mut app, &["tab"]);
     assert_eq!(app.focus, Focus::Findings);
     press(&mut app, &["down", "enter"]);
-    assert_eq!(app.view, View::Finding(1));
+    assert_eq!(app.view, View::Finding(app.findings()[1].known()));
     press(&mut app, &["enter"]);
     assert_eq!(app.view, View::Overview);
     assert!(app.filter_text.starts_with("finding:"), "{}", app.filter_text);
@@ -230,7 +230,7 @@ fn the_mouse_selects_what_it_points_at() {
     app.click(Clicked::Finding(0));
     assert_eq!((app.focus, app.view), (Focus::Findings, View::Overview));
     app.click(Clicked::Finding(0));
-    assert_eq!(app.view, View::Finding(0));
+    assert_eq!(app.view, View::Finding(app.findings()[0].known()));
     assert_eq!(drawn.at(5, 39), None);
 }
 
@@ -307,4 +307,97 @@ fn what_is_read_of_the_tail_stays_where_it_is() {
     let read = newest(&app);
     app.tell(new);
     assert_eq!(newest(&app), read);
+}
+
+#[test]
+fn a_selected_finding_stays_selected_wherever_it_goes() {
+    let mut app = sick();
+    press(&mut app, &["tab", "down"]);
+    let chosen = app.findings()[1].known();
+    press(&mut app, &["enter"]);
+    let moment = std::sync::Arc::clone(&app.scene.as_ref().unwrap().moment);
+    let mut other = crate::tui::moment::Moment::clone(&moment);
+    other.findings.reverse();
+    app.show(std::sync::Arc::new(other));
+    assert_eq!(app.view, View::Finding(chosen));
+    assert_eq!(app.findings()[app.finding_at()].known(), chosen);
+    assert_ne!(app.finding_at(), 1);
+    press(&mut app, &["esc", "up", "down"]);
+    assert_eq!(app.findings()[app.finding_at()].known(), chosen);
+}
+
+#[test]
+fn a_socket_is_told_its_own_numbers() {
+    let app = sick();
+    for row in &app.rows {
+        let Key::Socket(id) = row.key else { continue };
+        for f in app.findings_of(id).iter().filter(|f| f.id == crate::diagnosis::FindingId::Copied)
+        {
+            let own = format!("of {} completed sends copied", row.completed);
+            assert!(f.sentence.contains(&own), "{} of {row:?}", f.sentence);
+        }
+    }
+}
+
+#[test]
+fn only_what_is_marked_is_copied() {
+    let mut app = sick();
+    press(&mut app, &["tab", "enter"]);
+    let remedies = app.remedies();
+    let command = remedies.iter().position(|r| crate::diagnosis::command_in(r).is_some()).unwrap();
+    assert_eq!(app.item, command);
+    assert_eq!(press(&mut app, &["y"]).len(), 1);
+    let sentence = remedies.iter().position(|r| crate::diagnosis::command_in(r).is_none()).unwrap();
+    let key = if sentence > command { "down" } else { "up" };
+    while app.item != sentence {
+        press(&mut app, &[key]);
+    }
+    assert_eq!(press(&mut app, &["y"]), []);
+    assert!(app.said.as_ref().is_some_and(|s| s.contains("no command")), "{:?}", app.said);
+}
+
+#[test]
+fn back_from_a_group_leads_to_the_groups() {
+    let mut app = sick();
+    press(&mut app, &["/"]);
+    type_text(&mut app, "proto:tcp");
+    press(&mut app, &["enter", "g", "enter"]);
+    assert!(!app.choice.grouped && app.filter_text.starts_with("pid:"), "{}", app.filter_text);
+    press(&mut app, &["esc"]);
+    assert!(app.choice.grouped);
+    assert_eq!(app.filter_text, "proto:tcp");
+    // A filter that was typed meanwhile was meant.
+    press(&mut app, &["enter", "/"]);
+    type_text(&mut app, " copied");
+    press(&mut app, &["enter", "esc"]);
+    assert!(app.filter_text.is_empty() && !app.choice.grouped);
+}
+
+#[test]
+fn keys_of_the_table_do_nothing_where_it_is_not_seen() {
+    let mut app = sick();
+    let (by, descending) = (app.choice.by, app.choice.descending);
+    press(&mut app, &["e", "s", "r", "g", "x"]);
+    assert_eq!((app.choice.by, app.choice.descending), (by, descending));
+    assert!(!app.choice.grouped && app.choice.over);
+    assert_eq!(press(&mut app, &["d"]), []);
+    assert!(app.said.as_ref().is_some_and(|s| s.contains("overview")), "{:?}", app.said);
+}
+
+#[test]
+fn hidden_sockets_are_counted() {
+    let mut app = seen(SICK, None);
+    press(&mut app, &["x"]);
+    assert!(app.rows.is_empty() && app.hidden > 0);
+    let text = screen(&app, (120, 40));
+    assert!(text.contains("closed sockets hidden: x shows them"), "{text}");
+}
+
+#[test]
+fn a_word_that_only_looks_like_a_key_is_told() {
+    let wrong = |text: &str| crate::tui::filter::Filter::parse(text).unwrap_err();
+    assert!(wrong("foo:bar").starts_with("foo: there is pid: comm:"));
+    for address in ["fd00::1", "10.0.0.1:80", ":443", "dead:beef"] {
+        assert!(crate::tui::filter::Filter::parse(address).is_ok(), "{address}");
+    }
 }

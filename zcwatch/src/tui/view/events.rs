@@ -30,9 +30,10 @@ pub fn draw(app: &App, looks: Looks, frame: &mut Frame<'_>, area: Rect) {
     let mut text = vec![rule(&title, area.width, looks.title(), looks.dim())];
     let room = usize::from(area.height).saturating_sub(1);
     if all.is_empty() {
-        let what = match app.is_over() {
-            true => "  the watch has ended",
-            false => "  waiting for a send to complete …",
+        let what = match (app.lines.is_empty(), app.is_over()) {
+            (false, _) => "  no event is as the filter wants it",
+            (true, true) => "  the watch has ended",
+            (true, false) => "  waiting for a send to complete …",
         };
         text.push(Line::styled(what, looks.dim()));
     }

@@ -9,7 +9,7 @@ use ratatui::{
 
 use super::text::{fit, lines, rule, scrolled, wrap};
 use crate::{
-    diagnosis::{CAUSES, Finding, FindingId, command_in},
+    diagnosis::{CAUSES, Finding, FindingId, Known, command_in},
     output::names::grouped,
     probe::hooks::Certainty,
     tui::{
@@ -19,12 +19,12 @@ use crate::{
 };
 
 /// Draws it.
-pub fn draw(app: &App, at: usize, looks: Looks, frame: &mut Frame<'_>, area: Rect) {
-    let Some(finding) = app.findings().get(at) else {
+pub fn draw(app: &App, known: Known, looks: Looks, frame: &mut Frame<'_>, area: Rect) {
+    let Some(finding) = known.place(app.findings()).map(|i| &app.findings()[i]) else {
         lines(frame, area, vec![Line::styled(" it does not hold any more", looks.dim())]);
         return;
     };
-    let mut all = said(&[finding], app.item, looks, area.width.into());
+    let mut all = said(std::slice::from_ref(finding), app.item, looks, area.width.into());
     if let Some(cause) = CAUSES.iter().find(|c| Some(c.key) == finding.cause) {
         let title = format!("what happens: {}", cause.key);
         all.push(rule(&title, area.width, looks.title(), looks.dim()));
@@ -53,7 +53,7 @@ pub fn draw(app: &App, at: usize, looks: Looks, frame: &mut Frame<'_>, area: Rec
 }
 
 /// Sentences with their evidence and remedies; the selected remedy is marked.
-pub fn said(findings: &[&Finding], item: usize, looks: Looks, width: usize) -> Vec<Line<'static>> {
+pub fn said(findings: &[Finding], item: usize, looks: Looks, width: usize) -> Vec<Line<'static>> {
     let mut all = Vec::new();
     let mut remedy = 0;
     for f in findings {

@@ -18,6 +18,7 @@ use crate::{
     probe::hooks::Certainty,
     tui::{
         app::{App, Focus},
+        keys::Action,
         theme::{Looks, sign},
     },
 };
@@ -58,7 +59,7 @@ pub fn draw(app: &App, looks: Looks, frame: &mut Frame<'_>, area: Rect, drawn: &
         }
         upto
     };
-    let selected = if app.focus == Focus::Findings { app.finding } else { 0 };
+    let selected = if app.focus == Focus::Findings { app.finding_at() } else { 0 };
     let mut from = 0;
     while from < selected && fits(from) <= selected {
         from += 1;
@@ -78,7 +79,7 @@ pub fn draw(app: &App, looks: Looks, frame: &mut Frame<'_>, area: Rect, drawn: &
     }
     let hidden = total.saturating_sub(upto);
     if hidden > 0 && shown.len() < room {
-        let key = app.keys.first(crate::tui::keys::Action::Focus);
+        let key = app.keys.first(Action::Focus);
         shown.push(Line::styled(format!("  +{hidden} more below ({key} and ↓)"), looks.dim()));
     } else if hidden > 0
         && let Some(last) = shown.last_mut()
@@ -98,17 +99,22 @@ pub fn draw(app: &App, looks: Looks, frame: &mut Frame<'_>, area: Rect, drawn: &
 fn entries(app: &App, looks: Looks, width: usize) -> Vec<Entry> {
     let Some(scene) = &app.scene else { return Vec::new() };
     let moment = &scene.moment;
+    let at = app.finding_at();
     let mut all: Vec<Entry> = moment
         .findings
         .iter()
         .enumerate()
         .map(|(i, f)| {
-            let selected = app.focus == Focus::Findings && app.finding == i;
+            let selected = app.focus == Focus::Findings && at == i;
             Entry { finding: Some(i), lines: one(f, selected, looks, width) }
         })
         .collect();
     if all.is_empty() {
-        let (line, why) = nothing_found(&moment.about.target, &moment.snapshot);
+        let key = app.keys.first(Action::Take);
+        let (line, why) = match moment.nobody {
+            true => (format!("no process is watched any more; {key} takes one"), None),
+            false => nothing_found(&moment.about.target, &moment.snapshot),
+        };
         let mut text: Vec<Line<'static>> =
             wrap(&format!("  · {line}"), width, "    ").into_iter().map(Line::from).collect();
         if let Some(why) = why {

@@ -50,7 +50,7 @@ pub fn draw(app: &App, looks: Looks, frame: &mut Frame<'_>, area: Rect) {
 /// The keys of this view, as many as there is room for; help and quit always.
 fn keys<'a>(app: &App, looks: Looks, width: usize) -> Line<'a> {
     let of_view = |action: Action| match app.view {
-        _ if app.help.is_some() => false,
+        _ if app.help.is_some() => action == Action::Back,
         View::Overview => !matches!(action, Action::Back | Action::Overview | Action::Copy),
         View::Socket(_) => {
             matches!(action, Action::Back | Action::Copy | Action::Pause | Action::Write)
@@ -65,7 +65,8 @@ fn keys<'a>(app: &App, looks: Looks, width: usize) -> Line<'a> {
             matches!(action, Action::Back | Action::Filter | Action::Pause | Action::Causes)
         }
     };
-    let always = |action: Action| matches!(action, Action::Help | Action::Quit);
+    let in_help = app.help.is_some();
+    let always = |action: Action| !in_help && matches!(action, Action::Help | Action::Quit);
     let shown: Vec<_> = BINDINGS
         .iter()
         .filter(|b| !b.short.is_empty() && (always(b.action) || of_view(b.action)))

@@ -49,9 +49,13 @@ fn first<'a>(app: &App, moment: &Moment, looks: Looks, width: usize) -> Line<'a>
     }
     let mut left = width.saturating_sub(spans.iter().map(Span::width).sum());
     let time = clock(snapshot.end.saturating_sub(snapshot.start));
-    let whom = fit(&whom(&about.target, snapshot), left.saturating_sub(time.width() + 3));
+    let whom = match moment.nobody {
+        true => "no process is watched".into(),
+        false => whom(&about.target, snapshot),
+    };
+    let whom = fit(&whom, left.saturating_sub(time.width() + 3));
     left -= whom.width();
-    let going = app.scene.as_ref().filter(|s| s.moment.ended.is_none());
+    let going = app.scene.as_ref().filter(|s| s.moment.ended.is_none() && !s.moment.nobody);
     let now = going.and_then(|s| s.history.all().rate());
     let speed = now.map(|r| format!("{} sends/s {}/s", rate(r.sends), bytes_rate(r.bytes)));
     let kernel = format!("Linux {}", about.kernel);

@@ -6,7 +6,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::text::{left, lines, wrap};
+use super::text::{left, page, wrap};
 use crate::diagnosis::Severity;
 use crate::tui::{
     app::App,
@@ -26,7 +26,7 @@ const WORDS: &[(&str, &str)] = &[
         "release",
         "first sight inside the send until its completion: so long a buffer must not be touched",
     ),
-    ("fly", "sent, not completed"),
+    ("in flight", "sent, not completed"),
     ("unread", "completed, and not read from the error queue"),
     ("measured", "seen happening; inferred: it follows from what was seen"),
 ];
@@ -34,7 +34,7 @@ const WORDS: &[(&str, &str)] = &[
 /// Draws it, from this line on.
 pub fn draw(app: &App, looks: Looks, frame: &mut Frame<'_>, area: Rect, scrolled: usize) {
     let width = usize::from(area.width);
-    let mut all: Vec<Line<'_>> = Vec::new();
+    let mut all: Vec<Line<'static>> = Vec::new();
     let mut entry = |name: String, text: &str| {
         let column = 18.min(width / 3);
         let rest = width.saturating_sub(column + 2);
@@ -42,7 +42,7 @@ pub fn draw(app: &App, looks: Looks, frame: &mut Frame<'_>, area: Rect, scrolled
             let name = if i == 0 { name.as_str() } else { "" };
             all.push(Line::from(vec![
                 Span::styled(format!(" {} ", left(name, column)), looks.key()),
-                Span::raw(line),
+                Span::raw(line.clone()),
             ]));
         }
     };
@@ -65,7 +65,5 @@ pub fn draw(app: &App, looks: Looks, frame: &mut Frame<'_>, area: Rect, scrolled
     ] {
         entry(sign(severity).into(), what);
     }
-    let most = all.len().saturating_sub(usize::from(area.height));
-    let shown = all.into_iter().skip(scrolled.min(most)).collect();
-    lines(frame, area, shown);
+    page(frame, area, all, scrolled, app, looks);
 }

@@ -76,7 +76,7 @@ pub fn draw(app: &App, looks: Looks, frame: &mut Frame<'_>) -> Drawn {
         match app.view {
             View::Overview => overview::draw(app, looks, frame, body, &mut drawn),
             View::Socket(id) => socket::draw(app, id, looks, frame, body),
-            View::Finding(at) => finding::draw(app, at, looks, frame, body),
+            View::Finding(known) => finding::draw(app, known, looks, frame, body),
             View::Causes => causes::draw(app, looks, frame, body),
             View::Events => events::draw(app, looks, frame, body),
         }

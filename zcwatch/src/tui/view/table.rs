@@ -19,6 +19,7 @@ use crate::{
     output::names::grouped,
     tui::{
         app::{App, Focus},
+        keys::Action,
         rows::{Column, Row},
         theme::{Looks, sign},
     },
@@ -43,9 +44,12 @@ pub fn draw(
         return;
     }
     if app.rows.is_empty() {
-        let text = match app.choice.filter.is_empty() {
-            true => " no socket has sent with MSG_ZEROCOPY yet",
-            false => " no socket is as the filter wants it",
+        let key = app.keys.first(Action::Over);
+        let text = match (app.choice.filter.is_empty(), app.hidden) {
+            (false, 0) => " no socket is as the filter wants it".into(),
+            (true, 0) if app.is_over() => " no socket has sent with MSG_ZEROCOPY".into(),
+            (true, 0) => " no socket has sent with MSG_ZEROCOPY yet".into(),
+            (_, n) => format!(" {}: {key} shows them", closed(n)),
         };
         lines(frame, area, vec![Line::styled(text, looks.dim())]);
         return;
@@ -71,13 +75,17 @@ pub fn draw(
         lines(frame, at, vec![Line::styled(note, looks.dim())]);
     }
     for (i, row) in app.rows.iter().enumerate().skip(first).take(room) {
-        let selected = i == at;
+        let selected = match (i == at, app.focus) {
+            (false, _) => Selected::No,
+            (true, Focus::Sockets) => Selected::Yes,
+            (true, Focus::Findings) => Selected::Waits,
+        };
         if narrow {
             all.extend(two_lines(row, selected, looks, area.width.into()));
         } else {
             all.push(one_line(row, selected, &columns, looks));
         }
-        if selected && app.focus == Focus::Sockets {
+        if selected == Selected::Yes {
             let from = all.len() - usize::from(each);
             for line in &mut all[from..] {
                 let text: String = line.spans.iter().map(|s| s.content.as_ref()).collect();
@@ -167,6 +175,9 @@ fn wanted(column: Column, row: &Row) -> usize {
 fn note(app: &App, columns: Option<usize>, first: usize, room: usize) -> String {
     let total = app.rows.len();
     let mut notes = Vec::new();
+    if app.hidden > 0 {
+        notes.push(closed(app.hidden));
+    }
     if total > room {
         let upto = (first + room).min(total);
         notes.push(format!("{}–{upto} of {}", first + 1, grouped(total as u64)));
@@ -176,6 +187,12 @@ fn note(app: &App, columns: Option<usize>, first: usize, room: usize) -> String 
         notes.push(format!("+{more} column{}", if more == 1 { "" } else { "s" }));
     }
     notes.join(", ")
+}
+
+/// Rows that are not shown since their sockets are closed.
+fn closed(sockets: u64) -> String {
+    let s = if sockets == 1 { "" } else { "s" };
+    format!("{} closed socket{s} hidden", grouped(sockets))
 }
 
 fn heading<'a>(
@@ -277,15 +294,34 @@ fn styles(row: &Row, looks: Looks) -> (Style, Style) {
     (text, sign)
 }
 
-fn mark(row: &Row, selected: bool) -> String {
+/// Is it the row that keys are about?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Selected {
+    No,
+    Yes,
+    /// When they are about the table again.
+    Waits,
+}
+
+fn mark(row: &Row, selected: Selected) -> String {
     let sign = match (row.judged, row.severity) {
         (false, None) => " ",
         (_, severity) => sign(severity),
     };
-    format!("{}{sign}", if selected { "▸" } else { " " })
+    let mark = match selected {
+        Selected::Yes => "▸",
+        Selected::Waits => "▹",
+        Selected::No => " ",
+    };
+    format!("{mark}{sign}")
 }
 
-fn one_line<'a>(row: &Row, selected: bool, columns: &[(Column, usize)], looks: Looks) -> Line<'a> {
+fn one_line<'a>(
+    row: &Row,
+    selected: Selected,
+    columns: &[(Column, usize)],
+    looks: Looks,
+) -> Line<'a> {
     let (text, signed) = styles(row, looks);
     let mut spans = vec![Span::styled(mark(row, selected), signed)];
     for (column, wide) in columns {
@@ -311,7 +347,7 @@ fn one_line<'a>(row: &Row, selected: bool, columns: &[(Column, usize)], looks: L
     Line::from(spans)
 }
 
-fn two_lines<'a>(row: &Row, selected: bool, looks: Looks, width: usize) -> [Line<'a>; 2] {
+fn two_lines<'a>(row: &Row, selected: Selected, looks: Looks, width: usize) -> [Line<'a>; 2] {
     let (text, signed) = styles(row, looks);
     let mark = mark(row, selected);
     let first = format!(

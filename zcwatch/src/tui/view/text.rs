@@ -49,11 +49,28 @@ pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
     if width == 0 {
         return Vec::new();
     }
-    // Numbers are grouped by spaces, and signs belong to what follows.
+    // Signs belong to what follows.
     let options = textwrap::Options::new(width.max(8))
         .subsequent_indent(indent)
         .word_splitter(textwrap::WordSplitter::NoHyphenation);
-    textwrap::wrap(text, options).into_iter().map(std::borrow::Cow::into_owned).collect()
+    let text = glued(text);
+    let lines = textwrap::wrap(&text, options);
+    lines.into_iter().map(|line| line.replace(GLUE, " ")).collect()
+}
+
+/// A space that no line ends at.
+const GLUE: char = '\u{a0}';
+
+/// The text with its grouped numbers glued.
+fn glued(text: &str) -> String {
+    let digit = |b: Option<&u8>| b.is_some_and(u8::is_ascii_digit);
+    let bytes = text.as_bytes();
+    let inside = |(at, c): (usize, char)| {
+        let groups = c == ' ' && at > 0 && digit(bytes.get(at - 1));
+        let three = || (1..=3).all(|n| digit(bytes.get(at + n))) && !digit(bytes.get(at + 4));
+        if groups && three() { GLUE } else { c }
+    };
+    text.char_indices().map(inside).collect()
 }
 
 /// A text in an area, wrapped.
@@ -71,14 +88,26 @@ pub fn lines(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>) {
 pub fn scrolled(
     frame: &mut Frame<'_>,
     area: Rect,
+    all: Vec<Line<'static>>,
+    app: &App,
+    looks: Looks,
+) {
+    page(frame, area, all, app.scroll, app, looks);
+}
+
+/// [`scrolled`], so far.
+pub fn page(
+    frame: &mut Frame<'_>,
+    area: Rect,
     mut all: Vec<Line<'static>>,
+    scrolled: usize,
     app: &App,
     looks: Looks,
 ) {
     let room = usize::from(area.height);
     if all.len() > room && room > 1 {
         let most = all.len() + 1 - room;
-        let from = app.scroll.min(most);
+        let from = scrolled.min(most);
         all.drain(..from);
         if all.len() > room {
             let hidden = all.len() + 1 - room;
@@ -182,6 +211,12 @@ mod tests {
             ["0%", "<1%", "50%", ">99%", "100%"]
         );
         assert_eq!(clock(102_000_000_000), "00:01:42");
+    }
+
+    #[test]
+    fn a_number_is_not_broken_where_it_is_grouped() {
+        assert_eq!(wrap("sent 8 388 608 B", 10, ""), ["sent", "8 388 608", "B"]);
+        assert_eq!(wrap("port 80 8080 is 80 443", 12, ""), ["port 80 8080", "is 80 443"]);
     }
 
     #[test]

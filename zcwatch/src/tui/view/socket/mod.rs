@@ -41,7 +41,7 @@ pub fn draw(app: &App, id: SocketId, looks: Looks, frame: &mut Frame<'_>, area: 
     let mut all = identity::identity(s, snapshot, looks, width);
     let title = |text: &str, width: u16| rule(text, width, looks.title(), looks.dim());
     all.push(title("verdict", area.width));
-    let findings: Vec<_> = app.findings_of(id).collect();
+    let findings = app.findings_of(id);
     let mut verdict = said(&findings, app.item, looks, width);
     verdict.pop();
     if findings.is_empty() {
@@ -53,7 +53,7 @@ pub fn draw(app: &App, id: SocketId, looks: Looks, frame: &mut Frame<'_>, area: 
     }
     all.append(&mut verdict);
     if let Some(course) = scene.history.socket(id) {
-        all.push(title("course, a cell a second", area.width));
+        all.push(title("over time, a cell a second", area.width));
         all.extend(identity::over_time(course, looks, width));
     }
     // Side by side, where there is room.
