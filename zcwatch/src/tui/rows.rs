@@ -153,7 +153,7 @@ impl Column {
             Self::Bytes => "B/s",
             Self::Copied => "copied",
             Self::Release => "release p50/p99",
-            Self::InFlight => "in flight",
+            Self::InFlight => "flight",
             Self::Unread => "unread",
             Self::Verdict => "verdict",
         }

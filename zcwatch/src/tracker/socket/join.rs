@@ -54,7 +54,7 @@ impl SocketTracker {
         let first = self.first();
         if ids.lo < first {
             let before = ids.hi.min(first - 1) - ids.lo + 1;
-            self.done_before(before, ids.copied);
+            self.done_before(before, ids.copied, ts);
             if ids.hi < first {
                 return;
             }

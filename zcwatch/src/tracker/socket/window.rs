@@ -16,6 +16,8 @@ pub(super) struct Zero {
     counters: Option<Counters>,
     /// The position of the first id of the window.
     pub at: u64,
+    /// When it began, ns since boot.
+    since: u64,
     /// Ids below it that have completed since.
     pub before: u64,
 }
@@ -26,7 +28,8 @@ impl SocketTracker {
     pub fn reset(&mut self, id: SocketId, ts: u64, lossy: bool) {
         let numbers = self.zero.take().map(|z| z.counts);
         let Some(now) = self.snapshot(id, ts, lossy) else {
-            self.zero = numbers.map(|counts| Box::new(Zero { counts, ..Zero::default() }));
+            self.zero =
+                numbers.map(|counts| Box::new(Zero { counts, since: ts, ..Zero::default() }));
             return;
         };
         let mut counts = now.counts;
@@ -34,7 +37,7 @@ impl SocketTracker {
         (counts.before_return, counts.misled) = (0, 0);
         let counters = self.counters.clone();
         let at = self.taken.max(self.base);
-        self.zero = Some(Box::new(Zero { counts, counters, at, before: 0 }));
+        self.zero = Some(Box::new(Zero { counts, counters, at, since: ts, before: 0 }));
         self.counts.forget_spread();
         (self.counts.before_return, self.counts.misled) = (0, 0);
         self.halves = self.halves.split_off(&at);
@@ -51,12 +54,15 @@ impl SocketTracker {
         self.zero.as_ref().map_or(self.base, |z| z.at)
     }
 
-    /// So many ids from before the window completed just now.
-    pub(super) fn done_before(&mut self, n: u64, copied: bool) {
+    /// So many ids from before the window completed at this time. It is known late: what completed
+    /// before the window too is none of it.
+    pub(super) fn done_before(&mut self, n: u64, copied: bool, ts: Option<u64>) {
         if let Some(zero) = &mut self.zero {
             let c = &mut zero.counts;
             add(if copied { &mut c.copied } else { &mut c.reported }, n);
-            add(&mut zero.before, n);
+            if ts.is_none_or(|ts| ts >= zero.since) {
+                add(&mut zero.before, n);
+            }
         }
     }
 

@@ -26,7 +26,7 @@ const WORDS: &[(&str, &str)] = &[
         "release",
         "first sight inside the send until its completion: so long a buffer must not be touched",
     ),
-    ("in flight", "sent, not completed"),
+    ("flight", "in flight: sent, not completed"),
     ("unread", "completed, and not read from the error queue"),
     ("measured", "seen happening; inferred: it follows from what was seen"),
 ];
