@@ -15,11 +15,12 @@ enum End {
     Panic(&'static str, Key),
 }
 
-const ENDS: [(End, i32); 6] = [
+const ENDS: [(End, i32); 7] = [
     (End::Key(Key::Char('q')), 0),
     (End::Key(Key::Ctrl('c')), 130),
     (End::Signal(Signal::SIGTERM), 143),
     (End::Signal(Signal::SIGHUP), 129),
+    (End::Signal(Signal::SIGQUIT), 131),
     (End::Panic("screen", Key::Ctrl('l')), 101),
     (End::Panic("watch", Key::Char('z')), 1),
 ];

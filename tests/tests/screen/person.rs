@@ -177,5 +177,8 @@ fn starts_a_command_whose_words_do_not_come_on_the_screen() -> Result<()> {
     assert!(text.contains("ENDED"), "{text}");
     terminal.send("q")?;
     assert_eq!(terminal.wait(LIMIT)?.code(), Some(0));
+    // Who was not looking reads it afterwards.
+    let left = terminal.text();
+    assert!(left.contains("ended with exit code 3"), "{left}");
     Ok(())
 }

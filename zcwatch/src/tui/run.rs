@@ -73,7 +73,7 @@ impl Left {
     fn wait(&mut self, messages: &Receiver<Message>) {
         for message in messages {
             match message {
-                Message::News(News::Said(said)) => self.said.push(said),
+                Message::News(News::Said(said) | News::Command(said)) => self.said.push(said),
                 Message::News(News::Over(over)) => {
                     self.end = Some(over);
                     return;
@@ -130,6 +130,7 @@ pub fn run(
         wishes,
         leaving: None,
         silent: false,
+        to_say: Vec::new(),
     };
     if let Some(why) = &config.unread {
         ui.app.say(&format!("{why}: the keys and colours are the usual ones"));
@@ -170,7 +171,7 @@ pub fn run(
     }
     drop(screen);
     let _ = wishes.send(Wish::Stop);
-    let mut left = Left { signal: ui.leaving.flatten(), end, said: Vec::new() };
+    let mut left = Left { signal: ui.leaving.flatten(), end, said: ui.to_say };
     if left.end.is_none() && !ui.silent {
         left.wait(&messages);
     }
@@ -199,6 +200,8 @@ struct Ui<'a> {
     leaving: Option<Option<u8>>,
     /// The watch says no more.
     silent: bool,
+    /// What is to be said again where there is no screen any more.
+    to_say: Vec<String>,
 }
 
 impl Ui<'_> {
@@ -237,6 +240,10 @@ impl Ui<'_> {
             News::Moment(moment) => self.app.show(Arc::new(*moment)),
             News::Lines(lines) => self.app.tell(lines),
             News::Said(said) => self.app.say(&said),
+            News::Command(said) => {
+                self.app.say(&said);
+                self.to_say.push(said);
+            }
             News::Over(over) => {
                 // By a signal, or an error: nobody is to be kept waiting. What ended by itself
                 // stays to be read.

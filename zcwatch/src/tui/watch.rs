@@ -45,6 +45,8 @@ pub enum News {
     Lines(Vec<Line>),
     /// An answer to an order, for a person.
     Said(String),
+    /// How the command ended.
+    Command(String),
     /// It is over.
     Over(Result<End, anyhow::Error>),
 }
@@ -226,7 +228,7 @@ impl Sink for Watcher {
 
     fn say(&mut self, sentence: &str) {
         log::info!("{sentence}");
-        let _ = self.news.send(News::Said(sentence.to_owned()));
+        let _ = self.news.send(News::Command(sentence.to_owned()));
     }
 
     fn wants_counters(&self) -> bool {
