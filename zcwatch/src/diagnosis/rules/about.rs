@@ -115,9 +115,14 @@ impl<'a> About<'a> {
         sum(self.parts.iter().map(|p| p.folded))
     }
 
+    /// How many sockets it is about.
+    pub(super) fn count(&self) -> u64 {
+        sum(self.parts.iter().map(|p| p.folded.max(1)))
+    }
+
     /// " (and on 2 sockets more)", after the one that is named.
     pub(super) fn more(&self) -> String {
-        match sum(self.parts.iter().map(|p| p.folded.max(1))) {
+        match self.count() {
             0 | 1 => String::new(),
             n => format!(" (and on {} more)", super::count(n - 1, "socket")),
         }

@@ -80,7 +80,13 @@ pub(super) fn unread_notifications(snapshot: &Snapshot, _: &Context) -> Vec<Find
     let older = about.sum(before);
     let from_before =
         if older > 0 { format!(" ({older} of them from before the watch)") } else { String::new() };
-    let on = worst.fds.first().map_or_else(String::new, |fd| format!(" on fd {fd}"));
+    let fd = worst.fds.first().map(|fd| format!("on fd {fd}"));
+    let on = match (about.count(), fd) {
+        (1, Some(fd)) => format!(" {fd}"),
+        (1, None) => String::new(),
+        (n, Some(fd)) => format!(" on {n} sockets, most {fd}"),
+        (n, None) => format!(" on {n} sockets"),
+    };
     let several = about.keys(|p| p.socket.facts.pid).len() > 1;
     let of = if several {
         format!(" of {}", process_of(worst.facts.pid, snapshot))

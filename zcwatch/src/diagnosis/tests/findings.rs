@@ -237,6 +237,10 @@ fn completions_that_wait_too_long_in_too_great_a_number_are_told() {
     let f = only(&burst(64).wait(SECOND).closed().wait(SECOND).snapshot());
     assert_eq!(f.sentence, "64 completions unread on fd 3, for 1.0 s when it was closed");
     assert_eq!(ids(&burst(64).closed().wait(SECOND).snapshot()), ["healthy"]);
+    // Of several the one with the most is named.
+    let two = burst(64).socket(|_| {}).sends(Burst::of(9, out(ETH0)));
+    let f = only(&two.sends(Burst::of(70, out(ETH0)).unread()).wait(SECOND).snapshot());
+    assert!(f.sentence.starts_with("134 completions unread on 2 sockets, most on fd "), "{f:?}");
 }
 
 #[test]
