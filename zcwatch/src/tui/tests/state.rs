@@ -401,3 +401,18 @@ fn a_word_that_only_looks_like_a_key_is_told() {
         assert!(crate::tui::filter::Filter::parse(address).is_ok(), "{address}");
     }
 }
+
+#[test]
+fn octaves_without_a_sample_are_not_left_out_unsaid() {
+    let mut app = sick();
+    press(&mut app, &["enter"]);
+    let before = screen(&app, (120, 40));
+    assert!(!before.contains('⋮'), "{before}");
+    let mut other = crate::tui::moment::Moment::clone(&app.scene.as_ref().unwrap().moment);
+    for socket in &mut other.snapshot.sockets {
+        socket.counts.release.record(30_000_000_000, 1);
+    }
+    app.show(std::sync::Arc::new(other));
+    let after = screen(&app, (120, 60));
+    assert_eq!(after.matches('⋮').count(), 1, "{after}");
+}

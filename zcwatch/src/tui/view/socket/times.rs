@@ -44,17 +44,26 @@ pub(super) fn latency(
         marks.iter().filter(|(_, t)| here(*t) || (first && *t < ns)).map(|(m, _)| *m).collect()
     };
     let bars = width.saturating_sub(9 + ALL_MARKS).max(4);
-    let histogram =
-        octaves.iter().filter(|(ns, n)| *n > 0 || !marked(*ns).is_empty()).map(|(ns, n)| {
-            #[expect(clippy::cast_precision_loss, reason = "for reading, not for counting")]
-            let share = *n as f64 / most as f64;
-            Line::from(vec![
-                Span::styled(format!(" {} ", right(&time(*ns), 7)), looks.dim()),
-                Span::styled(left(&bar(share, bars), bars), looks.severity(Some(Severity::Note))),
-                Span::raw(format!(" {}", marked(*ns).join(" "))),
-            ])
-        });
-    histogram.chain([figures]).collect()
+    let mut all = Vec::new();
+    let mut last = None;
+    for (i, (ns, n)) in octaves.iter().enumerate() {
+        if *n == 0 && marked(*ns).is_empty() {
+            continue;
+        }
+        if last.is_some_and(|last| last + 1 < i) {
+            all.push(Line::styled(format!(" {} ", right("⋮", 7)), looks.dim()));
+        }
+        last = Some(i);
+        #[expect(clippy::cast_precision_loss, reason = "for reading, not for counting")]
+        let share = *n as f64 / most as f64;
+        all.push(Line::from(vec![
+            Span::styled(format!(" {} ", right(&time(*ns), 7)), looks.dim()),
+            Span::styled(left(&bar(share, bars), bars), looks.severity(Some(Severity::Note))),
+            Span::raw(format!(" {}", marked(*ns).join(" "))),
+        ]));
+    }
+    all.push(figures);
+    all
 }
 
 /// Where the time until the release went, and what is open now.
