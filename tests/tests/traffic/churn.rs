@@ -17,7 +17,8 @@ use zcwatch_tests::{
 
 const SOCKETS: u64 = 10_000;
 
-/// More memory than zcwatch needs, however many sockets there are: bytes.
+/// More memory than zcwatch needs even where all of them come and go within the moment that each
+/// is kept whole: bytes.
 const MOST: u64 = 96 << 20;
 
 /// Bytes of memory that a process has had at most.

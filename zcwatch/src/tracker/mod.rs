@@ -46,7 +46,8 @@ fn keep<T>(all: &mut Vec<(u64, T)>, ts: u64, new: T) {
 /// Everything that was seen since the window began.
 #[derive(Debug, Default)]
 pub struct Tracker {
-    sockets: BTreeMap<SocketId, SocketTracker>,
+    /// Boxed, for a map of large values has half of its room empty.
+    sockets: BTreeMap<SocketId, Box<SocketTracker>>,
     /// Closed, and counted for the last time; by the time of their close.
     leaving: BTreeSet<(u64, SocketId)>,
     ended: Ended,
@@ -153,15 +154,16 @@ impl Tracker {
     #[must_use]
     pub fn snapshot_as_is(&self, start: u64, end: u64) -> Snapshot {
         let lossy = self.losses.events > 0;
-        let decided = |(id, s): (&SocketId, &SocketTracker)| match s.is_settled() {
-            true => s.snapshot(*id, end, lossy),
+        let decided = |id: SocketId, s: &SocketTracker| match s.is_settled() {
+            true => s.snapshot(id, end, lossy),
             false => {
                 let mut s = s.clone();
                 s.settle(u64::MAX);
-                s.snapshot(*id, end, lossy)
+                s.snapshot(id, end, lossy)
             }
         };
-        self.with_ended(start, end, self.sockets.iter().filter_map(decided).collect())
+        let open = self.sockets.iter().filter_map(|(id, s)| decided(*id, s));
+        self.with_ended(start, end, open.collect())
     }
 
     /// These sockets, with those that have ended.
@@ -212,7 +214,7 @@ impl Tracker {
         all.extend(self.stacks.values().cloned().map(What::Stack));
         all.extend(self.drops.values().cloned().map(What::Drop));
         all.extend(self.processes.values().cloned().map(What::Process));
-        let sockets = self.sockets.values().filter_map(SocketTracker::from_now_on);
+        let sockets = self.sockets.values().filter_map(|s| s.from_now_on());
         all.extend(sockets.map(|facts| What::Socket(Box::new(facts))));
         all.extend(self.limits.iter().map(|(_, limits)| What::Limits(*limits)));
         let there = |p: &Presence| matches!(p, Presence::Since(_));
@@ -316,8 +318,11 @@ impl Tracker {
     }
 
     fn may_leave(&mut self, id: SocketId) {
-        let last = self.sockets.get(&id).and_then(SocketTracker::last_counted);
-        self.leaving.extend(last.map(|closed| (closed, id)));
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        if let Some(closed) = socket.last_counted() {
+            socket.shrink();
+            self.leaving.insert((closed, id));
+        }
     }
 
     fn leave(&mut self, id: SocketId) {

@@ -32,7 +32,8 @@ const KINDS: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Ended {
     limit: Option<(usize, Judge)>,
-    rows: BTreeMap<SocketId, (SocketSnapshot, Judged)>,
+    /// Boxed, for a map of large values has half of its room empty.
+    rows: BTreeMap<SocketId, Box<(SocketSnapshot, Judged)>>,
     /// Rows in the order of their end: those without and with something wrong.
     order: [VecDeque<SocketId>; 2],
     /// Sizes and latencies of all of them.
@@ -51,12 +52,12 @@ impl Ended {
         self.spread.spread(&socket.counts);
         socket.reduce();
         let Some((limit, judge)) = self.limit else {
-            self.rows.insert(socket.id, (socket, Judged::default()));
+            self.rows.insert(socket.id, Box::new((socket, Judged::default())));
             return;
         };
         let judged = judge(&socket);
         self.order[usize::from(judged.trouble)].push_back(socket.id);
-        self.rows.insert(socket.id, (socket, judged));
+        self.rows.insert(socket.id, Box::new((socket, judged)));
         while self.rows.len() > limit
             && let Some((socket, judged)) = self.oldest(limit)
         {
@@ -72,7 +73,7 @@ impl Ended {
         } else {
             troubled.pop_front()
         };
-        self.rows.remove(&id?)
+        self.rows.remove(&id?).map(|row| *row)
     }
 
     fn fold(&mut self, socket: &SocketSnapshot, judged: &Judged, looks: &Looks) {
@@ -95,12 +96,12 @@ impl Ended {
     /// Has it ended, and still its row?
     #[must_use]
     pub fn row(&self, id: SocketId) -> Option<&SocketSnapshot> {
-        self.rows.get(&id).map(|(socket, _)| socket)
+        self.rows.get(&id).map(|row| &row.0)
     }
 
     /// All rows.
     pub fn rows(&self) -> impl Iterator<Item = &SocketSnapshot> {
-        self.rows.values().map(|(socket, _)| socket)
+        self.rows.values().map(|row| &row.0)
     }
 
     /// Those without a row.

@@ -220,6 +220,23 @@ impl SocketTracker {
         self.counters.as_ref().filter(|c| !c.interim).and(self.closed)
     }
 
+    /// Gives back the room of what is joined: there is a moment yet in which little is told, and
+    /// thousands of sockets may be in theirs.
+    pub fn shrink(&mut self) {
+        fn drop_empty<K, V>(map: &mut BTreeMap<K, V>) {
+            if map.is_empty() {
+                // One that was filled once keeps its root.
+                *map = BTreeMap::new();
+            }
+        }
+        drop_empty(&mut self.halves);
+        drop_empty(&mut self.pieces);
+        drop_empty(&mut self.heads);
+        drop_empty(&mut self.past_heads);
+        self.fresh_heads.shrink_to_fit();
+        self.reads.shrink_to_fit();
+    }
+
     /// Takes the kernel's counters.
     pub fn count(&mut self, counters: &Counters) {
         if counters.interim && self.counters.as_ref().is_some_and(|c| !c.interim) {
