@@ -98,7 +98,8 @@ impl Expected {
             .collect();
         let explained = causes(row);
         if explained != self.causes {
-            differences.push(format!("causes: {explained:?}, not {:?}", self.causes));
+            let evidence = &row["causes"];
+            differences.push(format!("causes: {explained:?}, not {:?}: {evidence:#}", self.causes));
         }
         differences.extend(impossible(row));
         if differences.is_empty() {

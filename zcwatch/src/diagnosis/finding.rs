@@ -141,6 +141,8 @@ pub struct Finding {
     pub sockets: Vec<SocketId>,
     /// How many without a row it is about too.
     pub folded: u64,
+    /// The processes that sent on them first; empty where that is not known of all.
+    pub pids: Vec<u32>,
     /// One sentence, with numbers.
     pub sentence: String,
     /// What it rests on.

@@ -129,10 +129,38 @@ pub fn diagnose(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
     let (left_out, mut findings): (Vec<_>, Vec<_>) =
         all.partition(|f| context.ignored.contains(&f.id));
     findings.sort_by_key(|f| f.severity);
+    if several_processes(snapshot) {
+        findings.iter_mut().for_each(|f| say_whose(f, snapshot));
+    }
     if findings.is_empty() && !context.ignored.contains(&FindingId::Healthy) {
         let mut ignored: Vec<FindingId> = left_out.iter().map(|f| f.id).collect();
         ignored.dedup();
         findings.extend(rules::healthy(snapshot, context, &ignored));
     }
     findings
+}
+
+fn several_processes(snapshot: &Snapshot) -> bool {
+    let mut active = snapshot.parts().filter(|s| !s.is_idle()).map(|s| s.facts.pid);
+    let first = active.next();
+    active.any(|pid| Some(pid) != first)
+}
+
+/// So many processes are named in a sentence.
+const NAMED: usize = 3;
+
+/// Begins the sentence with the processes that it is about, unless it names them.
+fn say_whose(finding: &mut Finding, snapshot: &Snapshot) {
+    let whose = match finding.pids.as_slice() {
+        [] => return,
+        pids if pids.len() > NAMED => format!("{} processes", pids.len()),
+        pids => {
+            let names: Vec<_> = pids.iter().map(|pid| words::process_of(*pid, snapshot)).collect();
+            if names.iter().all(|name| finding.sentence.contains(name)) {
+                return;
+            }
+            names.join(", ")
+        }
+    };
+    finding.sentence = format!("{whose}: {}", finding.sentence);
 }

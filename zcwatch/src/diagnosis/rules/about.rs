@@ -1,5 +1,7 @@
 //! The sockets that a finding is about: rows, and ended ones without a row.
 
+use std::collections::BTreeSet;
+
 use super::judge::Mark;
 use crate::{
     event::SocketId,
@@ -18,6 +20,8 @@ pub(super) struct Part<'a> {
     marks: u32,
     /// The process whose limit they ran into.
     pub blamed: u32,
+    /// Who sent on it first, or on all of them; `None`: several processes.
+    pid: Option<u32>,
 }
 
 impl<'a> Part<'a> {
@@ -29,6 +33,7 @@ impl<'a> Part<'a> {
             folded: f.sockets,
             marks: f.judged.marks,
             blamed: f.judged.blamed.unwrap_or(f.sum.facts.pid),
+            pid: (!f.coarse).then_some(f.sum.facts.pid),
         });
         let mut all: Vec<_> = snapshot.sockets.iter().map(row).chain(folded).collect();
         all.sort_by_key(|p| p.socket.id);
@@ -38,7 +43,7 @@ impl<'a> Part<'a> {
     fn of(socket: &'a SocketSnapshot) -> Self {
         let judged = super::judge(socket);
         let blamed = judged.blamed.unwrap_or(socket.facts.pid);
-        Self { socket, folded: 0, marks: judged.marks, blamed }
+        Self { socket, folded: 0, marks: judged.marks, blamed, pid: Some(socket.facts.pid) }
     }
 
     /// Is it so, or is each of them?
@@ -113,6 +118,13 @@ impl<'a> About<'a> {
     /// How many have no row.
     pub(super) fn folded(&self) -> u64 {
         sum(self.parts.iter().map(|p| p.folded))
+    }
+
+    /// The processes that sent on them first; none where that is not known of all.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        let mut pids: BTreeSet<Option<u32>> = BTreeSet::new();
+        pids.extend(self.parts.iter().map(|p| p.pid));
+        pids.into_iter().collect::<Option<_>>().unwrap_or_default()
     }
 
     /// How many sockets it is about.

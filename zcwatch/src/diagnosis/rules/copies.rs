@@ -68,6 +68,7 @@ fn copied_somewhere(snapshot: &Snapshot) -> Vec<Finding> {
         severity: Severity::Problem,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence: format!(
             "{copied} of {} copied ({}); where cannot be known on this host",
             count(completed, "completed send"),
@@ -115,6 +116,7 @@ fn one_cause(
         severity: Severity::Problem,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence: if seen == all_copied {
             format!(
                 "{copied} of {} copied{places} ({}): {}",
@@ -202,6 +204,7 @@ pub(super) fn hidden_copy(snapshot: &Snapshot, context: &Context) -> Vec<Finding
                 severity: Severity::Problem,
                 sockets: about.ids(),
                 folded: about.folded(),
+                pids: about.pids(),
                 sentence: format!(
                     "{n} of {} reported zero-copy, and copied all the same: {what}",
                     count(reported, "send")

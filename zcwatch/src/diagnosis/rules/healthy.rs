@@ -58,6 +58,7 @@ pub(in super::super) fn healthy(
         severity: Severity::Note,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence: format!(
             "healthy{but}: {} completed, {} copied{share}",
             count(all.completed(), "send"),

@@ -133,6 +133,7 @@ fn one_optmem(
         severity: Severity::Problem,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence: format!(
             "ENOBUFS from optmem on {}{used}{}",
             count(failed, "send"),
@@ -207,6 +208,7 @@ fn one_memlock(
         severity: Severity::Problem,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence: format!(
             "ENOBUFS from locked memory on {} of {}{used}{}",
             count(failed, "send"),
@@ -300,6 +302,7 @@ fn one_drop(
         severity: Severity::Warning,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence: format!("{} failed{with}{on} and kept their ids{by}", count(n, "send")),
         evidence: format!(
             "{}the call returned an error after the id was taken, so the send completes and is \

@@ -24,6 +24,7 @@ pub(super) fn misled(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
         severity: Severity::Warning,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence: format!(
             "the notifications told the application wrong about {n} of {}: they were merged, and \
              carry the copied flag of the first only",
@@ -107,6 +108,7 @@ pub(super) fn unread_notifications(snapshot: &Snapshot, _: &Context) -> Vec<Find
         severity: Severity::Warning,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence,
         evidence: "the buffers of these sends could be used again; an error queue that is not \
                    empty also keeps EPOLLERR set"
@@ -133,6 +135,7 @@ pub(super) fn out_of_order(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
         severity: Severity::Warning,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence: format!(
             "notifications out of order: {} of {} read after one with later ids",
             grouped(late),

@@ -28,6 +28,7 @@ pub(super) fn flag_ignored(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
         severity: Severity::Problem,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence: format!(
             "MSG_ZEROCOPY was ignored on {}: SO_ZEROCOPY is not set on the socket",
             count(n, "send")
@@ -107,6 +108,7 @@ fn one_never_used(pid: u32, large: &Large<'_>, snapshot: &Snapshot) -> Finding {
         severity: Severity::Warning,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence: format!(
             "no MSG_ZEROCOPY send seen in {}: {} sends of 10 KB or more by {} went without the \
              flag",
@@ -158,6 +160,7 @@ pub(super) fn gave_up(snapshot: &Snapshot, context: &Context) -> Vec<Finding> {
         severity: Severity::Note,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence: format!(
             "gave up after {} on {}{}, {which}{why}: {} without the flag since",
             count(sends, "send"),
@@ -187,6 +190,7 @@ pub(super) fn small_sends(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
         severity: Severity::Note,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence: format!(
             "median send {} on {}{}: below break-even (about 10 KB)",
             bytes(median.into()),

@@ -49,6 +49,7 @@ pub(super) fn one_in_flight(snapshot: &Snapshot, _: &Context) -> Vec<Finding> {
         severity: Severity::Warning,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence: format!(
             "one send in flight on {}{}: each waits for its own notification, {} of the time",
             route(&most.facts),
@@ -96,6 +97,7 @@ pub(super) fn slow_release(snapshot: &Snapshot, context: &Context) -> Vec<Findin
         severity: Severity::Warning,
         sockets: about.ids(),
         folded: about.folded(),
+        pids: about.pids(),
         sentence: format!(
             "release p99 {} (p50 {}{rtt}) on {}{}: waits for {why}",
             time(release.p99),

@@ -8,7 +8,7 @@ use super::scene::{
 };
 use crate::{
     diagnosis::{Context, Finding, FindingId, Severity, diagnose},
-    event::{Losses, SocketId, Way},
+    event::{Losses, SocketFacts, SocketId, Way},
     probe::hooks::Certainty,
     tracker::Snapshot,
 };
@@ -65,6 +65,34 @@ fn copies_of_one_cause_are_one_finding_about_all_its_sockets() {
     let f = only(&snapshot);
     assert_eq!(f.sentence, "40 of 40 completed sends copied on lo (100 %): delivered on this host");
     assert_eq!(f.sockets, [SocketId(1), SocketId(3)]);
+}
+
+#[test]
+fn where_several_processes_send_the_sentence_begins_with_those_it_is_about() {
+    let beside = |more: &[u32], way: Way| {
+        let first = Scene::new().sends(Burst::copied(10, delivered(LO, LO)));
+        let socket = |scene: Scene, pid: &u32| {
+            let socket = |f: &mut SocketFacts| (f.pid, f.comm) = (*pid, "proxy".into());
+            scene.socket(socket).sends(Burst::copied(10, way))
+        };
+        let all = findings(&more.iter().fold(first, socket).snapshot());
+        all.into_iter().map(|f| (f.sentence, f.pids)).collect::<Vec<_>>()
+    };
+    let (alone, pids) = &beside(&[], delivered(LO, LO))[0];
+    assert!(alone.starts_with("10 of 10 "), "{alone}");
+    let pid = pids[0];
+    let here = |sends| {
+        format!("{sends} of {sends} completed sends copied on lo (100 %): delivered on this host")
+    };
+    let name = format!("sender (pid {pid})");
+    let both = beside(&[77], delivered(LO, LO));
+    let of = |pids: &[u32]| [&[pid], pids].concat();
+    assert_eq!(both, [(format!("{name}, proxy (pid 77): {}", here(20)), of(&[77]))]);
+    let each = beside(&[77], at_send(ETH0));
+    assert_eq!(each[0], (format!("{name}: {}", here(10)), of(&[])), "{each:?}");
+    assert!(each[1].0.starts_with("proxy (pid 77): "), "{each:?}");
+    let many = beside(&[77, 78, 79], delivered(LO, LO));
+    assert_eq!(many, [(format!("4 processes: {}", here(40)), of(&[77, 78, 79]))]);
 }
 
 #[test]

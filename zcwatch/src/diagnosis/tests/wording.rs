@@ -24,6 +24,7 @@ fn a_finding_in_json_has_the_keys_of_the_schema() {
             "severity": "problem",
             "sockets": ["1"],
             "folded": 0,
+            "pids": [10],
             "sentence": "20 of 20 completed sends copied on lo (100 %): delivered on this host",
             "evidence": "still the sender's pages when lo received them",
             "remedies": [
