@@ -1,8 +1,8 @@
 //! What zcwatch must say of a socket, given the sender's own truth.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 use zcwatch::lab::sender::{Protocol, Truth};
 
@@ -105,7 +105,50 @@ impl Expected {
         if differences.is_empty() {
             return Ok(());
         }
-        bail!("zcwatch is wrong about socket {}:\n  {}", self.cookie, differences.join("\n  "))
+        let wrong = anyhow!(
+            "zcwatch is wrong about socket {}:\n  {}\nLost: {}",
+            self.cookie,
+            differences.join("\n  "),
+            report.at("/host/losses")
+        );
+        let unseen = differences.len() == 1 && self.leaves_only_unknown(&explained);
+        Err(if unseen { wrong.context(Unseen) } else { wrong })
+    }
+
+    /// Are some of the one cause's sends told as unknown, and is that all?
+    fn leaves_only_unknown(&self, explained: &BTreeMap<String, u64>) -> bool {
+        let known = |key: &String| key.starts_with("unknown@") || self.causes.contains_key(key);
+        let sum = |causes: &BTreeMap<String, u64>| causes.values().sum::<u64>();
+        *explained != self.causes
+            && self.causes.len() == 1
+            && explained.keys().all(known)
+            && sum(explained) == sum(&self.causes)
+    }
+}
+
+/// Packets passed that no probe saw, so that the causes of their copies are not known.
+#[derive(Clone, Copy, Debug)]
+pub struct Unseen;
+
+impl fmt::Display for Unseen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("packets passed that no probe saw")
+    }
+}
+
+/// Runs a scenario whose packets are sent by timers, and so on top of whatever task is running;
+/// once more where some passed unseen. On top of some tasks no program runs, and no kernel counts
+/// that (docs/kernel-notes.md): it is rare enough not to happen twice in a row.
+///
+/// # Errors
+/// The scenario's.
+pub fn again_if_unseen(scenario: impl Fn() -> Result<()>) -> Result<()> {
+    match scenario() {
+        Err(error) if error.downcast_ref::<Unseen>().is_some() => {
+            println!("once more, because of this: {error:#}");
+            scenario()
+        }
+        outcome => outcome,
     }
 }
 
@@ -146,5 +189,42 @@ fn endpoint(address: SocketAddr) -> String {
         format!("*:{}", address.port())
     } else {
         address.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn expected() -> Expected {
+        let expected = Expected { cookie: 7, values: BTreeMap::new(), causes: BTreeMap::new() };
+        expected.cause("local_delivery@lo", 20)
+    }
+
+    fn report(causes: &[(&str, u64)]) -> Report {
+        let cause =
+            |(key, sends): &(&str, u64)| json!({"key": key, "device": "lo", "sends": sends});
+        let causes: Vec<Value> = causes.iter().map(cause).collect();
+        let (sends, completed) = (json!({"count": 20}), json!({"count": 20, "copied": 20}));
+        let row = json!({"id": "7", "sends": sends, "completed": completed, "causes": causes});
+        Report(json!({ "sockets": [row] }))
+    }
+
+    #[test]
+    fn only_what_passed_unseen_is_tried_again_and_only_once() {
+        let runs = |causes: &[(&str, u64)]| {
+            let runs = Cell::new(0);
+            let outcome = again_if_unseen(|| {
+                runs.set(runs.get() + 1);
+                expected().check(&report(causes))
+            });
+            (runs.get(), outcome.is_ok())
+        };
+        assert_eq!(runs(&[("local_delivery", 20)]), (1, true));
+        assert_eq!(runs(&[("local_delivery", 19), ("unknown", 1)]), (2, false));
+        assert_eq!(runs(&[("local_delivery", 18), ("unknown", 1)]), (1, false));
+        assert_eq!(runs(&[("tap_tx", 20)]), (1, false));
     }
 }
